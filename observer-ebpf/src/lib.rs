@@ -1,0 +1,2 @@
+//! The ABI between observer's kernel side and its user side.
+#![no_std]
