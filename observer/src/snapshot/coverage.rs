@@ -1,0 +1,95 @@
+//! What was seen, what was not and why, and what was lost.
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+
+/// Coverage of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Coverage {
+    /// Every kernel probe, attached or not.
+    pub probes: Vec<Probe>,
+    /// Every source that was to be read, such as /proc/meminfo.
+    pub sources: Vec<Source>,
+    /// Everything that was lost, and where. A loss of 0 is listed too.
+    pub losses: Vec<Loss>,
+}
+
+impl Coverage {
+    /// True if every probe is attached in its first form and every source was read.
+    pub fn is_full(&self) -> bool {
+        self.probes.iter().all(|p| matches!(p.state, ProbeState::Attached))
+            && self.sources.iter().all(|s| s.missing.is_none())
+    }
+
+    /// Why a part is missing: the reason of the probe or source of that name.
+    pub fn reason(&self, name: &str) -> Option<&Name> {
+        let probe = self.probes.iter().find(|p| p.name == name).and_then(|p| match &p.state {
+            ProbeState::Attached => None,
+            ProbeState::Fallback { reason, .. } | ProbeState::Absent { reason, .. } => Some(reason),
+        });
+        probe.or_else(|| self.sources.iter().find(|s| s.name == name).and_then(|s| s.missing.as_ref()))
+    }
+}
+
+/// One kernel probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Name of the probe, such as `page_alloc`.
+    pub name: String,
+    /// Where it is attached, such as `tp_btf/mm_page_alloc`.
+    pub attach: String,
+    /// Part of the snapshot that it fills, such as `page_alloc`.
+    pub feeds: String,
+    /// Whether it works.
+    pub state: ProbeState,
+    /// Kernel structure fields that the running kernel does not have, and so are not reported.
+    pub fields_missing: Vec<String>,
+    /// Times it ran. `None` if the kernel does not tell: it counts only while `kernel.bpf_stats_enabled` is 1.
+    pub runs: Option<u64>,
+    /// Times it was skipped because it already ran on that CPU (`recursion_misses`): a loss.
+    pub recursion_misses: Option<u64>,
+}
+
+/// State of a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum ProbeState {
+    /// It is attached as intended.
+    Attached,
+    /// It is attached in a second form, which sees the same at a higher cost or with less detail.
+    Fallback {
+        /// The form that is in use, such as `tracepoint/kmem/mm_page_alloc`.
+        with: String,
+        /// Why the first form could not be used.
+        reason: Name,
+    },
+    /// It is not attached.
+    Absent {
+        /// Why not, in the kernel's words where it said something.
+        reason: Name,
+        /// What tells part of the same, such as `/proc/vmstat allocstall_*`; `None` if nothing does.
+        replaced_by: Option<String>,
+        /// The command that would mend it, where there is one.
+        remedy: Option<String>,
+    },
+}
+
+/// One file, netlink family or hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What is read, such as `/proc/meminfo`.
+    pub name: String,
+    /// Why it could not be read; `None` if it was.
+    pub missing: Option<Name>,
+}
+
+/// Something that was seen and could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What was lost, such as `oom ring buffer events` or `page_alloc recursion misses`.
+    pub what: String,
+    /// How often since the probes were attached.
+    pub count: u64,
+}

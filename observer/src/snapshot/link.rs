@@ -1,0 +1,45 @@
+//! Network interfaces. Source: rtnetlink `RTM_GETLINK`, `IFLA_STATS64`, `IFLA_LINKINFO`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+
+/// Interfaces of one network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Links {
+    /// Every interface, by index.
+    pub list: Vec<Link>,
+}
+
+/// One interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Interface index.
+    pub index: u32,
+    /// Interface name.
+    pub name: Name,
+    /// `IFLA_INFO_KIND`, such as `veth` or `vxlan`; `None` for a device that has no kind, such as a NIC.
+    pub kind: Option<Name>,
+    /// True if it is administratively up.
+    pub up: bool,
+    /// Largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Received packets that were bad.
+    pub rx_errors: u64,
+    /// Packets that could not be sent.
+    pub tx_errors: u64,
+    /// Received packets dropped for want of room or of anyone who wants them.
+    pub rx_dropped: u64,
+    /// Packets dropped before they were sent.
+    pub tx_dropped: u64,
+}

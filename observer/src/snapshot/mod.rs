@@ -1,0 +1,60 @@
+//! What was read from the kernel at one moment: raw, cumulative, serialisable, and the only thing that is recorded.
+//!
+//! Nothing here reads a file, a clock or a map; sources fill it and [`crate::model`] turns two of them into rates.
+//! A value that could not be read is `None`, and [`Coverage`] says why. Sizes are bytes, times nanoseconds where the
+//! name ends in `_ns`, else seconds. A counter only grows between two snapshots of the same boot.
+
+pub mod cgroup;
+pub mod coverage;
+pub mod fields;
+pub mod histogram;
+pub mod host;
+pub mod kswapd;
+pub mod link;
+pub mod memory;
+pub mod name;
+pub mod oom;
+pub mod page_alloc;
+pub mod pressure;
+pub mod process;
+pub mod reclaim;
+pub mod tcp;
+
+pub use cgroup::{Cgroup, CgroupId, Cgroups};
+pub use coverage::Coverage;
+pub use histogram::Log2Histogram;
+pub use host::{Host, Stamp};
+pub use name::Name;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that was seen at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub stamp: Stamp,
+    /// Which machine and kernel it describes.
+    pub host: Host,
+    /// Memory of the whole host: /proc/meminfo, vmstat, zoneinfo, buddyinfo.
+    pub memory: memory::Memory,
+    /// Pressure stall information of the host. Source: /proc/pressure.
+    pub pressure: Option<pressure::Pressure>,
+    /// Memory cgroups, v1, v2 or hybrid.
+    pub cgroups: Option<Cgroups>,
+    /// Processes that hold memory. Source: /proc/PID.
+    pub processes: Option<process::Processes>,
+    /// Page allocations by cgroup and process. Source: `kmem:mm_page_alloc`.
+    pub page_alloc: Option<page_alloc::PageAlloc>,
+    /// Direct and memcg reclaim. Source: `vmscan:mm_vmscan_*_reclaim_{begin,end}`.
+    pub reclaim: Option<reclaim::Reclaim>,
+    /// kswapd by node. Source: `vmscan:mm_vmscan_kswapd_{wake,sleep}`, `vmscan:mm_vmscan_wakeup_kswapd`.
+    pub kswapd: Option<kswapd::Kswapd>,
+    /// OOM kills. Source: `oom:mark_victim`.
+    pub oom: Option<oom::Oom>,
+    /// TCP: counters of the kernel, life cycle, sockets.
+    pub tcp: tcp::Tcp,
+    /// Network interfaces of observer's own network namespace. Source: rtnetlink `RTM_GETLINK`.
+    pub links: Option<link::Links>,
+    /// What was and was not seen, and what was lost.
+    pub coverage: Coverage,
+}
