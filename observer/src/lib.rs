@@ -1,6 +1,10 @@
 //! observer: memory pressure and network throughput, seen from inside the kernel and explained.
 //!
 //! Data takes one path: sources fill a [`snapshot::Snapshot`], which is all that is ever recorded; [`model`] turns two
-//! snapshots into rates and rankings; outputs show the model. `snapshot` and `model` do no I/O and read no clock.
+//! snapshots into rates and rankings; [`diagnose`] says what is wrong; outputs show both. `snapshot`, `model` and
+//! `diagnose` do no I/O and read no clock.
 
+pub mod diagnose;
+pub mod model;
 pub mod snapshot;
+pub mod units;

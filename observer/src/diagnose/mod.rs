@@ -1,0 +1,153 @@
+//! What is wrong and why: rules over models. Pure: no I/O, no clock.
+//!
+//! A rule sees a window of models, newest last, and answers with a finding, with silence, or with the data that it
+//! lacks. Adding one is a file here and a row in [`RULES`].
+
+mod kswapd_hot;
+mod reclaim_stalls;
+mod retransmissions;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{model::Model, snapshot::Name};
+
+/// Every rule, in the order in which findings of equal severity are shown.
+pub const RULES: &[Rule] = &[reclaim_stalls::RULE, kswapd_hot::RULE, retransmissions::RULE];
+
+/// A rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Its name, as findings, metrics and documentation use it.
+    pub name: &'static str,
+    /// What it looks for, in one sentence.
+    pub about: &'static str,
+    /// Looks at a window of models, newest last, never empty.
+    pub check: fn(&Window<'_>) -> Outcome,
+}
+
+/// The models that a rule sees, newest last.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'a> {
+    newest: &'a Model,
+    all: &'a [Model],
+}
+
+impl<'a> Window<'a> {
+    /// A window; `None` if there is no model.
+    pub fn new(models: &'a [Model]) -> Option<Self> {
+        models.last().map(|newest| Self { newest, all: models })
+    }
+
+    /// The newest model.
+    pub fn newest(&self) -> &'a Model {
+        self.newest
+    }
+
+    /// All models, oldest first.
+    pub fn all(&self) -> &'a [Model] {
+        self.all
+    }
+
+    /// Seconds that the window spans.
+    pub fn seconds(&self) -> f64 {
+        self.all.iter().filter_map(|m| m.interval).map(|i| i.seconds).sum()
+    }
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Nothing is wrong.
+    Quiet,
+    /// Something is.
+    Fires(Finding),
+    /// It cannot tell.
+    NoData {
+        /// The data that it lacks.
+        lacks: String,
+        /// Why the data is missing, where coverage says so.
+        reason: Option<Name>,
+    },
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Work is slowed down.
+    Warning,
+    /// Work stands still or is lost.
+    Critical,
+}
+
+/// A verdict with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong and who is to blame, in one sentence.
+    pub verdict: String,
+    /// The numbers behind it.
+    pub evidence: Vec<Evidence>,
+    /// What to do next.
+    pub advice: Vec<String>,
+}
+
+/// A number and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// What it is.
+    pub what: String,
+    /// The number with its unit.
+    pub value: String,
+    /// File, tracepoint or netlink message.
+    pub source: String,
+}
+
+impl Evidence {
+    /// A piece of evidence.
+    pub fn new(what: impl Into<String>, value: impl Into<String>, source: impl Into<String>) -> Self {
+        Self { what: what.into(), value: value.into(), source: source.into() }
+    }
+}
+
+/// What all rules say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Diagnosis {
+    /// What is wrong, worst first.
+    pub findings: Vec<Finding>,
+    /// Rules that could not tell.
+    pub undecided: Vec<Undecided>,
+}
+
+/// A rule that lacks data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undecided {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// The data that it lacks.
+    pub lacks: String,
+    /// Why the data is missing, where coverage says so.
+    pub reason: Option<Name>,
+}
+
+/// Runs every rule over the models, newest last.
+pub fn diagnose(models: &[Model]) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    let Some(window) = Window::new(models) else { return diagnosis };
+    for rule in RULES {
+        match (rule.check)(&window) {
+            Outcome::Quiet => {}
+            Outcome::Fires(finding) => diagnosis.findings.push(finding),
+            Outcome::NoData { lacks, reason } => {
+                diagnosis.undecided.push(Undecided { rule: rule.name, lacks, reason });
+            }
+        }
+    }
+    diagnosis.findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    diagnosis
+}

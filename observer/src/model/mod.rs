@@ -1,0 +1,97 @@
+//! What two snapshots say: rates, rankings and joins. Pure: no I/O, no clock.
+//!
+//! Live and replay call the same [`Model::new`]. A rate is per second of the interval that the kernel's monotonic clock
+//! measured; it is `None` where there is no earlier snapshot of the same boot, where a part is missing, or where a counter
+//! shrank. Rankings are sorted, largest first, and complete: an output cuts them and says so.
+
+pub mod cgroup;
+pub mod interval;
+pub mod kswapd;
+pub mod link;
+pub mod memory;
+pub mod oom;
+pub mod page_alloc;
+pub mod reclaim;
+pub mod tcp;
+
+pub use interval::Interval;
+
+use serde::Serialize;
+
+use crate::snapshot::{Coverage, Host, Snapshot, Stamp, pressure::Pressure, process::Processes};
+use cgroup::Paths;
+
+/// The state of a host over one interval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    /// End of the interval.
+    pub stamp: Stamp,
+    /// The machine.
+    pub host: Host,
+    /// Length of the interval; `None` if there is no earlier snapshot of the same boot.
+    pub interval: Option<Interval>,
+    /// Memory of the host.
+    pub memory: memory::Memory,
+    /// Stalls, as the kernel averages them.
+    pub pressure: Option<Pressure>,
+    /// Memory cgroups, largest use first.
+    pub cgroups: Option<Vec<cgroup::Cgroup>>,
+    /// Processes, largest resident set first.
+    pub processes: Option<Processes>,
+    /// Page allocations.
+    pub page_alloc: Option<page_alloc::PageAlloc>,
+    /// Direct and memcg reclaim.
+    pub reclaim: Option<reclaim::Reclaim>,
+    /// kswapd.
+    pub kswapd: Option<kswapd::Kswapd>,
+    /// OOM kills.
+    pub oom: Option<oom::Oom>,
+    /// TCP.
+    pub tcp: tcp::Tcp,
+    /// Network interfaces.
+    pub links: Option<Vec<link::Link>>,
+    /// What was and was not seen.
+    pub coverage: Coverage,
+}
+
+impl Model {
+    /// Compares `now` with `before`. A `before` of another boot, or not earlier, is taken to be absent.
+    pub fn new(now: &Snapshot, before: Option<&Snapshot>) -> Self {
+        let interval = before.and_then(|b| Interval::between(b, now));
+        let before = before.filter(|_| interval.is_some());
+        let paths = Paths::new(now, before);
+        Self {
+            stamp: now.stamp,
+            host: now.host.clone(),
+            interval,
+            memory: memory::Memory::new(&now.memory, before.map(|b| &b.memory), interval),
+            pressure: now.pressure.clone(),
+            cgroups: now.cgroups.as_ref().map(|c| cgroup::rank(c, before.and_then(|b| b.cgroups.as_ref()), interval)),
+            processes: now.processes.clone(),
+            page_alloc: now
+                .page_alloc
+                .as_ref()
+                .map(|p| page_alloc::PageAlloc::new(p, before.and_then(|b| b.page_alloc.as_ref()), interval, &paths)),
+            reclaim: now.reclaim.as_ref().map(|r| {
+                reclaim::Reclaim::new(
+                    r,
+                    before.and_then(|b| b.reclaim.as_ref()),
+                    interval,
+                    now.stamp.monotonic_ns,
+                    &paths,
+                )
+            }),
+            kswapd: now.kswapd.as_ref().map(|k| {
+                let before = before.and_then(|b| b.kswapd.as_ref().map(|k| (k, b.stamp.monotonic_ns)));
+                kswapd::Kswapd::new((k, now.stamp.monotonic_ns), before, interval, &paths)
+            }),
+            oom: now
+                .oom
+                .as_ref()
+                .map(|o| oom::Oom::new(o, before.and_then(|b| b.oom.as_ref()), now.stamp.monotonic_ns, &paths)),
+            tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
+            links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
+            coverage: now.coverage.clone(),
+        }
+    }
+}

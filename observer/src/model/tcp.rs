@@ -1,0 +1,256 @@
+//! TCP over an interval.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::{
+    cgroup::Paths,
+    interval::{Interval, rate, ratio, sort_descending},
+};
+use crate::snapshot::{
+    self, Name,
+    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Sockets},
+};
+
+/// TCP.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tcp {
+    /// Counters of observer's own network namespace.
+    pub own: OwnNamespace,
+    /// Life cycle by network namespace, busiest first.
+    pub namespaces: Option<Vec<Namespace>>,
+    /// Connections that closed in the interval, most bytes first.
+    pub closed: Option<Vec<ClosedRow>>,
+    /// Open connections.
+    pub sockets: Option<Open>,
+}
+
+/// Counters of one namespace. Source: /proc/net/snmp and netstat.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OwnNamespace {
+    /// Connections that are established now.
+    pub established: Option<u64>,
+    /// Connections a second begun from here.
+    pub active_opens: Option<f64>,
+    /// Connections a second accepted.
+    pub passive_opens: Option<f64>,
+    /// Segments a second sent, without retransmits.
+    pub out_segs: Option<f64>,
+    /// Segments a second sent again.
+    pub retrans_segs: Option<f64>,
+    /// Segments sent again, as a share of all that were sent, 0 to 1. `None` if none was sent.
+    pub retrans_ratio: Option<f64>,
+    /// Segments sent in the interval, without retransmits.
+    pub out_segs_in_interval: Option<u64>,
+    /// Segments sent again in the interval.
+    pub retrans_in_interval: Option<u64>,
+    /// Retransmission time-outs a second.
+    pub timeouts: Option<f64>,
+    /// Connections a second that a listening socket refused.
+    pub listen_drops: Option<f64>,
+    /// Resets a second sent.
+    pub resets_sent: Option<f64>,
+}
+
+/// Life cycle of one namespace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Namespace {
+    /// Counts since the probes were attached.
+    #[serde(flatten)]
+    pub now: NamespaceCounts,
+    /// Connections a second opened, both ways.
+    pub opens: Option<f64>,
+    /// Connections a second closed.
+    pub closes: Option<f64>,
+    /// Segments a second sent again.
+    pub retrans: Option<f64>,
+}
+
+/// Connections that closed in the interval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClosedRow {
+    /// Namespace, port, cgroup; the totals are those of the interval.
+    #[serde(flatten)]
+    pub group: ClosedGroup,
+    /// Path of the cgroup, `None` if it is not known.
+    pub cgroup_path: Option<Name>,
+    /// Mean of the smoothed round-trip times at the end, in seconds.
+    pub mean_srtt_seconds: Option<f64>,
+}
+
+/// Open connections.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Open {
+    /// Most traffic in the interval first.
+    pub list: Vec<Connection>,
+    /// Sockets beyond the limit of a snapshot.
+    pub not_listed: u64,
+    /// Listening sockets.
+    pub listening: u64,
+    /// Network namespaces that were read.
+    pub namespaces: u64,
+    /// Network namespaces that could not be entered.
+    pub namespaces_not_read: u64,
+}
+
+/// One open connection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Connection {
+    /// What the kernel reports now.
+    #[serde(flatten)]
+    pub now: snapshot::tcp::Socket,
+    /// Bytes a second that the peer acknowledged.
+    pub tx: Option<f64>,
+    /// Bytes a second received.
+    pub rx: Option<f64>,
+    /// Segments sent again in the interval.
+    pub retrans_in_interval: Option<u64>,
+    /// Segments sent again as a share of the segments sent in the interval, 0 to 1.
+    pub retrans_ratio: Option<f64>,
+    /// Share of the interval with data to send, 0 to 1. It contains the two below.
+    pub busy_ratio: Option<f64>,
+    /// Share of the interval in which the peer's receive window was the limit.
+    pub rwnd_limited_ratio: Option<f64>,
+    /// Share of the interval in which the send buffer was the limit.
+    pub sndbuf_limited_ratio: Option<f64>,
+}
+
+impl Tcp {
+    pub(super) fn new(
+        now: &snapshot::tcp::Tcp,
+        before: Option<&snapshot::tcp::Tcp>,
+        interval: Option<Interval>,
+        paths: &Paths<'_>,
+    ) -> Self {
+        Self {
+            own: OwnNamespace::new(now, before, interval),
+            namespaces: now
+                .namespaces
+                .as_ref()
+                .map(|n| namespaces(n, before.and_then(|b| b.namespaces.as_deref()), interval)),
+            closed: now.closed.as_ref().map(|c| closed(c, before.and_then(|b| b.closed.as_ref()), paths)),
+            sockets: now.sockets.as_ref().map(|s| open(s, before.and_then(|b| b.sockets.as_ref()), interval)),
+        }
+    }
+}
+
+impl OwnNamespace {
+    fn new(now: &snapshot::tcp::Tcp, before: Option<&snapshot::tcp::Tcp>, interval: Option<Interval>) -> Self {
+        let grown =
+            |field: fn(&Snmp) -> Option<u64>| field(now.snmp.as_ref()?)?.checked_sub(field(before?.snmp.as_ref()?)?);
+        let grown_ext = |field: fn(&Netstat) -> Option<u64>| {
+            field(now.netstat.as_ref()?)?.checked_sub(field(before?.netstat.as_ref()?)?)
+        };
+        let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
+        let (out, retrans) = (grown(|s| s.out_segs), grown(|s| s.retrans_segs));
+        Self {
+            established: now.snmp.as_ref().and_then(|s| s.curr_estab),
+            active_opens: per_second(grown(|s| s.active_opens)),
+            passive_opens: per_second(grown(|s| s.passive_opens)),
+            out_segs: per_second(out),
+            retrans_segs: per_second(retrans),
+            retrans_ratio: out.zip(retrans).and_then(|(out, retrans)| ratio(retrans, out + retrans)),
+            out_segs_in_interval: out,
+            retrans_in_interval: retrans,
+            timeouts: per_second(grown_ext(|s| s.timeouts)),
+            listen_drops: per_second(grown_ext(|s| s.listen_drops)),
+            resets_sent: per_second(grown(|s| s.out_rsts)),
+        }
+    }
+}
+
+fn namespaces(
+    now: &[NamespaceCounts],
+    before: Option<&[NamespaceCounts]>,
+    interval: Option<Interval>,
+) -> Vec<Namespace> {
+    let interval = interval.filter(|_| before.is_some());
+    let mut rows: Vec<_> = now
+        .iter()
+        .map(|n| {
+            let absent = NamespaceCounts { retrans_segs: Some(0), ..NamespaceCounts::default() };
+            let old = before.unwrap_or_default().iter().find(|o| o.netns == n.netns).unwrap_or(&absent);
+            Namespace {
+                opens: rate(
+                    interval,
+                    Some(n.active_opens + n.passive_opens),
+                    Some(old.active_opens + old.passive_opens),
+                ),
+                closes: rate(interval, Some(n.closed), Some(old.closed)),
+                retrans: rate(interval, n.retrans_segs, old.retrans_segs),
+                now: n.clone(),
+            }
+        })
+        .collect();
+    sort_descending(&mut rows, |r| r.opens.unwrap_or((r.now.active_opens + r.now.passive_opens) as f64));
+    rows
+}
+
+fn closed(now: &Closed, before: Option<&Closed>, paths: &Paths<'_>) -> Vec<ClosedRow> {
+    let key = |g: &ClosedGroup| (g.netns, g.port, g.outgoing, g.cgroup);
+    let old: HashMap<_, _> = before.map(|b| b.list.iter().map(|g| (key(g), g.totals)).collect()).unwrap_or_default();
+    let mut rows: Vec<_> = now
+        .list
+        .iter()
+        .filter_map(|g| {
+            let totals = old.get(&key(g)).and_then(|o| difference(g.totals, *o)).unwrap_or(g.totals);
+            let mean = (totals.connections > 0).then(|| totals.srtt_ns_sum as f64 / 1e9 / totals.connections as f64)?;
+            Some(ClosedRow {
+                group: ClosedGroup { totals, ..g.clone() },
+                cgroup_path: paths.get(g.cgroup),
+                mean_srtt_seconds: Some(mean),
+            })
+        })
+        .collect();
+    sort_descending(&mut rows, |r| (r.group.totals.bytes_acked + r.group.totals.bytes_received) as f64);
+    rows
+}
+
+fn difference(now: ClosedTotals, before: ClosedTotals) -> Option<ClosedTotals> {
+    Some(ClosedTotals {
+        connections: now.connections.checked_sub(before.connections)?,
+        bytes_acked: now.bytes_acked.checked_sub(before.bytes_acked)?,
+        bytes_received: now.bytes_received.checked_sub(before.bytes_received)?,
+        segs_out: now.segs_out.checked_sub(before.segs_out)?,
+        retrans_segs: now.retrans_segs.checked_sub(before.retrans_segs)?,
+        srtt_ns_sum: now.srtt_ns_sum.checked_sub(before.srtt_ns_sum)?,
+    })
+}
+
+fn open(now: &Sockets, before: Option<&Sockets>, interval: Option<Interval>) -> Open {
+    let interval = interval.filter(|_| before.is_some());
+    let old: HashMap<_, _> = before.map(|b| b.list.iter().map(|s| (s.cookie, s)).collect()).unwrap_or_default();
+    let mut list: Vec<_> = now.list.iter().map(|s| connection(s, old.get(&s.cookie).copied(), interval)).collect();
+    sort_descending(&mut list, |c| c.tx.unwrap_or(0.0) + c.rx.unwrap_or(0.0));
+    Open {
+        list,
+        not_listed: now.other.sockets,
+        listening: now.listening,
+        namespaces: now.namespaces,
+        namespaces_not_read: now.namespaces_not_read,
+    }
+}
+
+fn connection(
+    now: &snapshot::tcp::Socket,
+    before: Option<&snapshot::tcp::Socket>,
+    interval: Option<Interval>,
+) -> Connection {
+    // A socket that was not listed before may have begun in the interval or not: its rates are not known.
+    let grown =
+        |field: fn(&snapshot::tcp::TcpInfo) -> Option<u64>| field(&now.info)?.checked_sub(field(&before?.info)?);
+    let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
+    let share = |ns: Option<u64>| per_second(ns).map(|ns_per_s| (ns_per_s / 1e9).min(1.0));
+    let retrans = grown(|i| i.retrans_segs);
+    Connection {
+        tx: per_second(grown(|i| i.bytes_acked)),
+        rx: per_second(grown(|i| i.bytes_received)),
+        retrans_in_interval: retrans,
+        retrans_ratio: retrans.zip(grown(|i| i.segs_out)).and_then(|(retrans, out)| ratio(retrans, out)),
+        busy_ratio: share(grown(|i| i.busy_ns)),
+        rwnd_limited_ratio: share(grown(|i| i.rwnd_limited_ns)),
+        sndbuf_limited_ratio: share(grown(|i| i.sndbuf_limited_ns)),
+        now: now.clone(),
+    }
+}
