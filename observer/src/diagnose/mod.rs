@@ -6,6 +6,8 @@
 mod kswapd_hot;
 mod reclaim_stalls;
 mod retransmissions;
+#[cfg(test)]
+mod testing;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +50,18 @@ impl<'a> Window<'a> {
         self.all
     }
 
-    /// Seconds that the window spans.
-    pub fn seconds(&self) -> f64 {
-        self.all.iter().filter_map(|m| m.interval).map(|i| i.seconds).sum()
+    /// The newest models that together span at least `seconds`, or all there are, and what they span. At least one.
+    pub fn last(&self, seconds: f64) -> (&'a [Model], f64) {
+        let mut span = 0.0;
+        let mut from = self.all.len();
+        for (i, model) in self.all.iter().enumerate().rev() {
+            from = i;
+            span += model.interval.map_or(0.0, |i| i.seconds);
+            if span >= seconds {
+                break;
+            }
+        }
+        (self.all.get(from..).unwrap_or_default(), span)
     }
 }
 

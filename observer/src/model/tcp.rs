@@ -106,6 +106,8 @@ pub struct Connection {
     pub rx: Option<f64>,
     /// Segments sent again in the interval.
     pub retrans_in_interval: Option<u64>,
+    /// Segments sent in the interval, those sent again included.
+    pub segs_out_in_interval: Option<u64>,
     /// Segments sent again as a share of the segments sent in the interval, 0 to 1.
     pub retrans_ratio: Option<f64>,
     /// Share of the interval with data to send, 0 to 1. It contains the two below.
@@ -242,12 +244,13 @@ fn connection(
         |field: fn(&snapshot::tcp::TcpInfo) -> Option<u64>| field(&now.info)?.checked_sub(field(&before?.info)?);
     let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
     let share = |ns: Option<u64>| per_second(ns).map(|ns_per_s| (ns_per_s / 1e9).min(1.0));
-    let retrans = grown(|i| i.retrans_segs);
+    let (retrans, segs_out) = (grown(|i| i.retrans_segs), grown(|i| i.segs_out));
     Connection {
         tx: per_second(grown(|i| i.bytes_acked)),
         rx: per_second(grown(|i| i.bytes_received)),
         retrans_in_interval: retrans,
-        retrans_ratio: retrans.zip(grown(|i| i.segs_out)).and_then(|(retrans, out)| ratio(retrans, out)),
+        segs_out_in_interval: segs_out,
+        retrans_ratio: retrans.zip(segs_out).and_then(|(retrans, out)| ratio(retrans, out)),
         busy_ratio: share(grown(|i| i.busy_ns)),
         rwnd_limited_ratio: share(grown(|i| i.rwnd_limited_ns)),
         sndbuf_limited_ratio: share(grown(|i| i.sndbuf_limited_ns)),

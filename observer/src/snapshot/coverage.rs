@@ -23,13 +23,17 @@ impl Coverage {
             && self.sources.iter().all(|s| s.missing.is_none())
     }
 
-    /// Why a part is missing: the reason of the probe or source of that name.
-    pub fn reason(&self, name: &str) -> Option<&Name> {
-        let probe = self.probes.iter().find(|p| p.name == name).and_then(|p| match &p.state {
+    /// Why the part of the snapshot that probes fill is missing: the reason of the first of its probes that has one.
+    pub fn probe_reason(&self, feeds: &str) -> Option<&Name> {
+        self.probes.iter().filter(|p| p.feeds == feeds).find_map(|p| match &p.state {
             ProbeState::Attached => None,
             ProbeState::Fallback { reason, .. } | ProbeState::Absent { reason, .. } => Some(reason),
-        });
-        probe.or_else(|| self.sources.iter().find(|s| s.name == name).and_then(|s| s.missing.as_ref()))
+        })
+    }
+
+    /// Why a file or another source could not be read.
+    pub fn source_reason(&self, name: &str) -> Option<&Name> {
+        self.sources.iter().find(|s| s.name == name).and_then(|s| s.missing.as_ref())
     }
 }
 
