@@ -7,4 +7,5 @@
 pub mod diagnose;
 pub mod model;
 pub mod snapshot;
+pub mod source;
 pub mod units;

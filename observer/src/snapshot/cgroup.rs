@@ -58,7 +58,7 @@ pub struct Cgroup {
     pub unlimited: bool,
     /// Throttling limit. Source: `memory.high` (v2).
     pub high: Option<u64>,
-    /// Swap charged to it. Source: `memory.memsw.usage_in_bytes` less usage (v1), `memory.swap.current` (v2).
+    /// Swap charged to it. Source: `total_swap` of memory.stat (v1), `memory.swap.current` (v2).
     pub swap: Option<u64>,
     /// What the memory is. Source: memory.stat, `total_*` lines on v1 (children included).
     pub stat: Option<CgroupStat>,

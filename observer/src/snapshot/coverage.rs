@@ -89,6 +89,34 @@ pub struct Source {
     pub missing: Option<Name>,
 }
 
+/// Names of the sources, for [`Coverage::reason`].
+impl Source {
+    /// Fills `memory.meminfo`.
+    pub const MEMINFO: &'static str = "/proc/meminfo";
+    /// Fills `memory.vmstat`.
+    pub const VMSTAT: &'static str = "/proc/vmstat";
+    /// Fills `memory.zones`.
+    pub const ZONEINFO: &'static str = "/proc/zoneinfo";
+    /// Fills `memory.buddy`.
+    pub const BUDDYINFO: &'static str = "/proc/buddyinfo";
+    /// Fills `pressure.memory`.
+    pub const PRESSURE_MEMORY: &'static str = "/proc/pressure/memory";
+    /// Fills `pressure.cpu`.
+    pub const PRESSURE_CPU: &'static str = "/proc/pressure/cpu";
+    /// Fills `pressure.io`.
+    pub const PRESSURE_IO: &'static str = "/proc/pressure/io";
+    /// Fills `tcp.snmp`.
+    pub const SNMP: &'static str = "/proc/net/snmp";
+    /// Fills `tcp.netstat`.
+    pub const NETSTAT: &'static str = "/proc/net/netstat";
+    /// Fills `links`.
+    pub const LINKS: &'static str = "rtnetlink";
+    /// Fills `processes`.
+    pub const PROCESSES: &'static str = "/proc/PID";
+    /// Fills `cgroups`. A file that cgroups lack, or that cannot be read, is a further source: `cgroups memory.pressure`.
+    pub const CGROUPS: &'static str = "cgroups";
+}
+
 /// Something that was seen and could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {

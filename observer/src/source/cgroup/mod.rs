@@ -1,0 +1,169 @@
+//! Memory cgroups, version 1, version 2 and both at once.
+//!
+//! [`find`] looks for the hierarchy that carries the memory controller, [`walk`] goes through its folders, and
+//! [`v1`] and [`v2`] read the files of one cgroup.
+
+pub mod find;
+pub mod path;
+pub mod v1;
+pub mod v2;
+pub mod walk;
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, faccessat};
+
+use super::file::{Buffer, Root, Shape, open_folder};
+use super::{Malformed, SourceError};
+use crate::snapshot::cgroup::{Cgroup, CgroupId, Cgroups};
+use crate::snapshot::coverage::Source;
+use crate::snapshot::{Name, cgroup::Hierarchy};
+use find::Mount;
+
+/// Cgroups that a snapshot reads, unless asked otherwise.
+pub const DEFAULT_LIMIT: usize = 4096;
+
+/// Reads the memory cgroups of a host.
+#[derive(Debug)]
+pub struct CgroupReader {
+    mount: Mount,
+    top: OwnedFd,
+    limit: usize,
+    page_size: u64,
+}
+
+impl CgroupReader {
+    /// Finds the hierarchy with the memory controller and opens it.
+    pub fn open(root: &Root, buffer: &mut Buffer, limit: usize, page_size: u64) -> Result<Self, SourceError> {
+        let mount = find::memory_mount(root, buffer)?;
+        let top = open_folder(&root.path(mount.folder()))?;
+        Ok(Self { mount, top, limit, page_size })
+    }
+
+    /// Reads every cgroup up to the limit, and says which of their files could not be read.
+    pub fn read(&self, buffer: &mut Buffer) -> Result<(Cgroups, Vec<Source>), SourceError> {
+        let mut walk = walk::Walk::new(&self.top, &self.mount, self.limit);
+        let mut files = Files::new(buffer, self.page_size);
+        while let Some(folder) = walk.next_folder()? {
+            let mut cgroup = Cgroup { id: folder.id, path: folder.path.clone(), ..Cgroup::default() };
+            let outcome = match self.mount.hierarchy {
+                Hierarchy::V1 | Hierarchy::Hybrid => v1::read(folder.fd.as_fd(), &mut files, &mut cgroup),
+                Hierarchy::V2 => v2::read(folder.fd.as_fd(), folder.is_top, &mut files, &mut cgroup),
+            };
+            walk.put(folder, outcome.map(|()| cgroup));
+        }
+        let sources = files.trouble.into_iter().map(|(file, trouble)| trouble.source(file)).collect();
+        Ok((walk.finish(self.mount.hierarchy), sources))
+    }
+
+    /// Path of a cgroup that may have been made after the last reading, asked for by its id.
+    pub fn path_of(&self, id: CgroupId) -> Option<Name> {
+        path::by_id(&self.top, &self.mount, id)
+    }
+}
+
+/// Why a cgroup is not in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was removed meanwhile.
+    Vanished,
+    /// The memory controller is not switched on for it, nor for anything below it.
+    NoController,
+}
+
+/// Reads the files of one cgroup after the other and remembers the first failure of each kind of file.
+pub struct Files<'a> {
+    buffer: &'a mut Buffer,
+    /// Bytes of an order-0 page.
+    pub page_size: u64,
+    trouble: BTreeMap<&'static str, Trouble>,
+}
+
+struct Trouble {
+    first: SourceError,
+    cgroups: u64,
+}
+
+impl Trouble {
+    fn source(&self, file: &str) -> Source {
+        let reason = format!("{} (in {} cgroups)", self.first, self.cgroups);
+        Source { name: format!("cgroups {file}"), missing: Some(Name::from(reason)) }
+    }
+}
+
+impl<'a> Files<'a> {
+    fn new(buffer: &'a mut Buffer, page_size: u64) -> Self {
+        Self { buffer, page_size, trouble: BTreeMap::new() }
+    }
+
+    /// Reads one file. A file that is missing or broken is `None` and noted; only that the cgroup itself is gone is an `Err`.
+    pub fn get<T>(
+        &mut self,
+        folder: BorrowedFd<'_>,
+        file: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Left> {
+        match self.read(folder, file, parse)? {
+            Outcome::Value(value) => return Ok(Some(value)),
+            Outcome::Missing => self.note(file, SourceError::io("read", file, Errno::ENOENT)),
+            Outcome::Failed(failure) => self.note(file, failure),
+        }
+        Ok(None)
+    }
+
+    /// Reads one file that may be missing by right; then nothing is noted.
+    pub fn get_if_there<T>(
+        &mut self,
+        folder: BorrowedFd<'_>,
+        file: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Left> {
+        match self.read(folder, file, parse)? {
+            Outcome::Value(value) => return Ok(Some(value)),
+            Outcome::Missing => {}
+            Outcome::Failed(failure) => self.note(file, failure),
+        }
+        Ok(None)
+    }
+
+    fn read<T>(
+        &mut self,
+        folder: BorrowedFd<'_>,
+        file: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Outcome<T>, Left> {
+        Ok(match self.buffer.read_at(folder, file, Shape::Piece) {
+            Ok(bytes) => match parse(bytes) {
+                Ok(value) => Outcome::Value(value),
+                Err(problem) => Outcome::Failed(SourceError::malformed(file, problem)),
+            },
+            Err(Errno::ENODEV) => return Err(Left::Vanished),
+            Err(Errno::ENOENT) if is_gone(folder) => return Err(Left::Vanished),
+            Err(Errno::ENOENT) => Outcome::Missing,
+            Err(e) => Outcome::Failed(SourceError::io("read", file, e)),
+        })
+    }
+
+    fn note(&mut self, file: &'static str, failure: SourceError) {
+        self.trouble.entry(file).or_insert_with(|| Trouble { first: failure, cgroups: 0 }).cgroups += 1;
+    }
+}
+
+/// What came of reading one file of a cgroup that is still there.
+enum Outcome<T> {
+    Value(T),
+    Missing,
+    Failed(SourceError),
+}
+
+/// True if a folder that is still open has been removed: then it has no files any more, not even itself.
+fn is_gone(folder: BorrowedFd<'_>) -> bool {
+    let links = nix::sys::stat::fstat(folder).map(|s| s.st_nlink);
+    links == Ok(0) || faccessat(folder, "cgroup.procs", AccessFlags::F_OK, AtFlags::empty()) == Err(Errno::ENOENT)
+}
+
+#[cfg(test)]
+mod tests;

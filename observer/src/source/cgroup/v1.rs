@@ -1,0 +1,61 @@
+//! Files of a memory cgroup of version 1.
+
+use std::os::fd::BorrowedFd;
+
+use super::{Files, Left};
+use crate::snapshot::cgroup::{Cgroup, CgroupStat};
+use crate::source::Malformed;
+use crate::source::lines::{Fields, Unit, single_number};
+
+/// Names that memory.stat has on version 1 for what version 2 calls otherwise, children included.
+const TOTALS: &[(&str, &str)] = &[
+    ("anon", "total_rss"),
+    ("file", "total_cache"),
+    ("shmem", "total_shmem"),
+    ("file_mapped", "total_mapped_file"),
+    ("file_dirty", "total_dirty"),
+    ("file_writeback", "total_writeback"),
+    ("inactive_anon", "total_inactive_anon"),
+    ("active_anon", "total_active_anon"),
+    ("inactive_file", "total_inactive_file"),
+    ("active_file", "total_active_file"),
+    ("unevictable", "total_unevictable"),
+    ("pgfault", "total_pgfault"),
+    ("pgmajfault", "total_pgmajfault"),
+    ("workingset_refault_anon", "total_workingset_refault_anon"),
+    ("workingset_refault_file", "total_workingset_refault_file"),
+];
+
+/// Reads one cgroup.
+pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) -> Result<(), Left> {
+    let page_size = files.page_size;
+    cgroup.usage = files.get(folder, "memory.usage_in_bytes", |b| single_number(b, "the usage"))?;
+    let limit = files.get(folder, "memory.limit_in_bytes", |b| single_number(b, "the limit"))?;
+    cgroup.limit = limit.filter(|limit| !is_unlimited(*limit, page_size));
+    cgroup.unlimited = limit.is_some() && cgroup.limit.is_none();
+    cgroup.limit_hits = files.get(folder, "memory.failcnt", |b| single_number(b, "the count"))?;
+    cgroup.oom_kills = files.get(folder, "memory.oom_control", oom_kills)?.flatten();
+    let stat = files.get(folder, "memory.stat", |b| parse_stat(b, page_size))?;
+    (cgroup.stat, cgroup.swap) = stat.map_or((None, None), |(stat, swap)| (Some(stat), swap));
+    Ok(())
+}
+
+/// No limit is the largest multiple of the page size that fits into a signed number.
+fn is_unlimited(limit: u64, page_size: u64) -> bool {
+    limit >= i64::MAX.cast_unsigned() / page_size.max(1) * page_size
+}
+
+/// Line `oom_kill` of memory.oom_control, which came with Linux 4.13.
+fn oom_kills(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
+    let fields = Fields::from_lines(bytes, Unit::None)?;
+    fields.checked(fields.get("oom_kill"))
+}
+
+/// memory.stat under the names of version 2, and the bytes in swap. Swap accounting that is off has no `swap` lines.
+pub fn parse_stat(bytes: &[u8], page_size: u64) -> Result<(CgroupStat, Option<u64>), Malformed> {
+    let fields = Fields::from_lines(bytes, Unit::None)?;
+    let total = |name: &str| TOTALS.iter().find(|(v2, _)| *v2 == name).and_then(|(_, v1)| fields.get(v1));
+    let stat = CgroupStat::from_lookup(page_size, total);
+    let swap = fields.get("total_swap");
+    fields.checked((stat, swap))
+}

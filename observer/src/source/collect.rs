@@ -1,0 +1,191 @@
+//! One snapshot from all sources, each failure a reason in the coverage.
+
+use super::cgroup::{self, CgroupReader};
+use super::file::{Buffer, Root};
+use super::link::LinkReader;
+use super::oom_paths::OomPaths;
+use super::process::{self, Units};
+use super::{Malformed, SourceError, host, memory, pressure, tcp, zoneinfo};
+use crate::snapshot::coverage::{Coverage, Source};
+use crate::snapshot::{Host, Snapshot};
+
+/// What a collector reads, and how much of it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the host's files are.
+    pub root: Root,
+    /// Cgroups that a snapshot reads at most.
+    pub max_cgroups: usize,
+    /// Processes that a snapshot lists at most.
+    pub max_processes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { root: Root::default(), max_cgroups: cgroup::DEFAULT_LIMIT, max_processes: process::DEFAULT_LIMIT }
+    }
+}
+
+/// Reads snapshots of one host. It holds what is worth keeping between two of them: buffers, sockets, open folders.
+#[derive(Debug)]
+pub struct Collector {
+    options: Options,
+    units: Units,
+    host: Host,
+    buffer: Buffer,
+    cgroups: Option<CgroupReader>,
+    links: Option<LinkReader>,
+    oom_paths: OomPaths,
+}
+
+impl Collector {
+    /// Prepares to read. What is missing is said by each snapshot, and tried again for each.
+    pub fn new(options: Options) -> Self {
+        let units = host::units();
+        let mut buffer = Buffer::default();
+        let host = host::host(&options.root, &mut buffer, units);
+        let oom_paths = OomPaths::new(options.max_cgroups);
+        Self { options, units, host, buffer, cgroups: None, links: None, oom_paths }
+    }
+
+    /// Reads everything now.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut snapshot = Snapshot { stamp: host::stamp(), host: self.host.clone(), ..Snapshot::default() };
+        self.read_memory(&mut snapshot);
+        self.read_network(&mut snapshot);
+        self.read_cgroups(&mut snapshot);
+        let read = process::read(&self.options.root, &mut self.buffer, self.units, self.options.max_processes);
+        snapshot.processes = noted(&mut snapshot.coverage, Source::PROCESSES, read);
+        if let Some(oom) = &mut snapshot.oom {
+            let cgroups = self.cgroups.as_ref();
+            self.oom_paths.fill(oom, |id| cgroups.and_then(|reader| reader.path_of(id)));
+        }
+        snapshot
+    }
+
+    fn read_memory(&mut self, snapshot: &mut Snapshot) {
+        let page_size = self.units.page_size;
+        let coverage = &mut snapshot.coverage;
+        let memory = &mut snapshot.memory;
+        memory.meminfo = self.file(coverage, Source::MEMINFO, memory::meminfo);
+        memory.vmstat = self.file(coverage, Source::VMSTAT, |b| memory::vmstat(b, page_size));
+        memory.zones = self.file(coverage, Source::ZONEINFO, |b| zoneinfo::zoneinfo(b, page_size));
+        memory.buddy = self.file(coverage, Source::BUDDYINFO, memory::buddyinfo);
+        let stalls = crate::snapshot::pressure::Pressure {
+            memory: self.file(coverage, Source::PRESSURE_MEMORY, pressure::resource),
+            cpu: self.file(coverage, Source::PRESSURE_CPU, pressure::resource),
+            io: self.file(coverage, Source::PRESSURE_IO, pressure::resource),
+        };
+        let any = stalls.memory.is_some() || stalls.cpu.is_some() || stalls.io.is_some();
+        snapshot.pressure = any.then_some(stalls);
+    }
+
+    fn read_network(&mut self, snapshot: &mut Snapshot) {
+        snapshot.tcp.snmp = self.file(&mut snapshot.coverage, Source::SNMP, tcp::snmp);
+        snapshot.tcp.netstat = self.file(&mut snapshot.coverage, Source::NETSTAT, tcp::netstat);
+        let links = kept(&mut self.links, LinkReader::open, LinkReader::read);
+        snapshot.links = noted(&mut snapshot.coverage, Source::LINKS, links);
+    }
+
+    fn read_cgroups(&mut self, snapshot: &mut Snapshot) {
+        let (options, page_size, buffer) = (&self.options, self.units.page_size, &mut self.buffer);
+        // The reader's buffer is lent twice, one after the other.
+        let opened = match self.cgroups.take() {
+            Some(reader) => Ok(reader),
+            None => CgroupReader::open(&options.root, buffer, options.max_cgroups, page_size),
+        };
+        let read = opened.and_then(|reader| {
+            let read = reader.read(buffer)?;
+            self.cgroups = Some(reader);
+            Ok(read)
+        });
+        let cgroups = noted(&mut snapshot.coverage, Source::CGROUPS, read);
+        if let Some((cgroups, sources)) = cgroups {
+            self.oom_paths.learn(&cgroups);
+            snapshot.coverage.sources.extend(sources);
+            snapshot.cgroups = Some(cgroups);
+        }
+    }
+
+    fn file<T>(
+        &mut self,
+        coverage: &mut Coverage,
+        path: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Option<T> {
+        noted(coverage, path, self.buffer.parse(&self.options.root, path, parse))
+    }
+}
+
+/// Uses what was kept from last time, or makes it. What failed is not kept: half an answer may still be in its socket.
+fn kept<K, T>(
+    slot: &mut Option<K>,
+    make: impl FnOnce() -> Result<K, SourceError>,
+    read: impl FnOnce(&mut K) -> Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    let mut kept = slot.take().map_or_else(make, Ok)?;
+    let value = read(&mut kept)?;
+    *slot = Some(kept);
+    Ok(value)
+}
+
+/// Lists a source in the coverage, with the reason if it could not be read.
+fn noted<T>(coverage: &mut Coverage, name: &str, read: Result<T, SourceError>) -> Option<T> {
+    let (value, missing) = match read {
+        Ok(value) => (Some(value), None),
+        Err(e) => (None, Some(e.reason())),
+    };
+    coverage.sources.push(Source { name: name.to_owned(), missing });
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fixtures::{V2_6_12, host as fixture};
+
+    /// Why each source is missing, without the files of cgroups, which differ between hosts.
+    fn missing(snapshot: &Snapshot) -> Vec<(&str, &str)> {
+        let sources = snapshot.coverage.sources.iter().filter(|s| !s.name.starts_with("cgroups "));
+        sources.filter_map(|s| Some((s.name.as_str(), s.missing.as_ref()?.as_str()))).collect()
+    }
+
+    #[test]
+    fn a_host_is_read_again_and_again() {
+        let mut collector = Collector::new(Options::default());
+        let (first, second) = (collector.snapshot(), collector.snapshot());
+        assert_eq!(missing(&first), []);
+        assert!(second.stamp.monotonic_ns > first.stamp.monotonic_ns);
+        assert_eq!(second.host, first.host);
+        let faults = |s: &Snapshot| s.memory.vmstat.as_ref().and_then(|v| v.pgfault);
+        assert!(faults(&second) >= faults(&first) && faults(&first).is_some());
+        assert!(second.links.is_some_and(|l| !l.list.is_empty()));
+        assert!(second.tcp.snmp.is_some() && second.tcp.netstat.is_some());
+        assert!(second.cgroups.is_some_and(|c| !c.list.is_empty()));
+    }
+
+    #[test]
+    fn a_folder_of_files_is_a_host() {
+        let mut collector = Collector::new(Options { root: Root::at(fixture(V2_6_12)), ..Options::default() });
+        let snapshot = collector.snapshot();
+        assert_eq!(missing(&snapshot), [], "{:?}", snapshot.coverage);
+        assert_eq!(snapshot.cgroups.unwrap().list.len(), 4);
+        assert_eq!(snapshot.host.cpus, None, "the folder has no sys/devices");
+    }
+
+    #[test]
+    fn an_empty_folder_gives_a_reason_for_each_source_and_no_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut collector = Collector::new(Options { root: Root::at(folder.path()), ..Options::default() });
+        let snapshot = collector.snapshot();
+        let missing = missing(&snapshot);
+        assert_eq!(missing.len(), 11, "all but rtnetlink, which has no folder: {missing:?}");
+        let reason = "cannot read /proc/meminfo: No such file or directory (os error 2)";
+        assert_eq!(snapshot.coverage.reason(Source::MEMINFO).unwrap().as_str(), reason);
+        assert_eq!(snapshot.memory, crate::snapshot::memory::Memory::default());
+        assert!(snapshot.cgroups.is_none() && snapshot.processes.is_none() && snapshot.pressure.is_none());
+        std::fs::create_dir_all(folder.path().join("proc")).unwrap();
+        std::fs::write(folder.path().join("proc/meminfo"), "MemTotal: 1 kB\n").unwrap();
+        assert_eq!(collector.snapshot().memory.meminfo.unwrap().total, Some(1024), "it is tried again");
+    }
+}

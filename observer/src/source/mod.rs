@@ -1,0 +1,24 @@
+//! Readers of what the kernel shows: files, cgroups, netlink. A source reads and never judges.
+//!
+//! Every parser is a pure function on bytes, so that it is tested on files of real kernels; every reader takes a
+//! [`Root`], so that it also reads a folder that only looks like a host. What fails is a reason in the coverage, not an end.
+
+pub mod cgroup;
+pub mod collect;
+pub mod error;
+pub mod file;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod host;
+pub mod lines;
+pub mod link;
+pub mod memory;
+pub mod oom_paths;
+pub mod pressure;
+pub mod process;
+pub mod tcp;
+pub mod zoneinfo;
+
+pub use collect::{Collector, Options};
+pub use error::{Malformed, SourceError};
+pub use file::Root;
