@@ -4,8 +4,10 @@
 //! snapshots into rates and rankings; [`diagnose`] says what is wrong; outputs show both. `snapshot`, `model` and
 //! `diagnose` do no I/O and read no clock.
 
+pub mod cli;
 pub mod diagnose;
 pub mod model;
+pub mod output;
 pub mod snapshot;
 pub mod source;
 pub mod units;

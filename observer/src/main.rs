@@ -1,2 +1,15 @@
-//! Entry point.
-fn main() {}
+//! Entry point: parse, dispatch, turn the outcome into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use observer::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::start_log(cli.global.verbose);
+    match cli::run(&cli) {
+        Ok(code) => code,
+        Err(error) => cli::failed(&error),
+    }
+}

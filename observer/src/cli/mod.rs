@@ -1,0 +1,102 @@
+//! The command line: what may be asked, one file a subcommand.
+
+pub mod doctor;
+pub mod record;
+pub mod report;
+pub mod serve;
+pub mod top;
+mod version;
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Sees memory pressure and network throughput from inside the kernel, and says what is wrong and why.
+///
+/// Without a command it shows the live screen; where there is no terminal, it prints one report.
+#[derive(Debug, Parser)]
+#[command(name = "observer", disable_version_flag = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// Print the version; with --verbose also what the embedded eBPF object holds
+    #[arg(short = 'V', long)]
+    pub version: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Say on stderr what is being done
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Print no colors; the variable NO_COLOR does the same
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show this host live
+    Top(top::Args),
+    /// Serve metrics to Prometheus
+    Serve(serve::Args),
+    /// Print what happens in one interval, and what is wrong
+    Report(report::Args),
+    /// Say what observer can see on this host, and how to mend what it cannot
+    Doctor(doctor::Args),
+    /// Record this host, to be replayed by `top` and `report`
+    Record(record::Args),
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 wrong usage; 130 interrupted.\n\
+    `doctor` has its own, see `observer doctor --help`.";
+
+/// Does what was asked.
+pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    if cli.version {
+        return version::run(global);
+    }
+    match &cli.command {
+        Some(Command::Top(args)) => top::run(args, global),
+        Some(Command::Serve(args)) => serve::run(args, global),
+        Some(Command::Report(args)) => report::run(args, global),
+        Some(Command::Doctor(args)) => doctor::run(args, global),
+        Some(Command::Record(args)) => record::run(args, global),
+        None if io::stdout().is_terminal() && io::stdin().is_terminal() => top::run(&top::Args::default(), global),
+        None => report::run(&report::Args::default(), global),
+    }
+}
+
+/// Prints an error with its causes to stderr. Whoever stopped reading our output did not make us fail.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(closed) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("observer: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Sends log lines to stderr: warnings, with --verbose all that is done; `OBSERVER_LOG` takes a filter of `tracing`.
+pub fn start_log(verbose: bool) {
+    let default = if verbose { "observer=debug" } else { "warn" };
+    let filter = EnvFilter::try_from_env("OBSERVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,1 @@
+//! What shows a model: text, JSON, screens, metrics. An output never reaches a source, and showing changes nothing.
