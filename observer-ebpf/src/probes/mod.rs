@@ -1,0 +1,3 @@
+//! One file a kernel subsystem.
+
+mod page_alloc;
