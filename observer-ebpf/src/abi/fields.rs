@@ -37,7 +37,7 @@ macro_rules! for_each_kernel_field {
             TASK_LEADER, "task", "task_struct", "group_leader", 8;
             TASK_START, "task", "task_struct", "start_boottime", 8;
             TASK_CGROUPS, "task", "task_struct", "cgroups", 8;
-            CSS_SET_MEMORY, "task", "css_set", "subsys[memory_cgrp_id]", 8;
+            CSS_SET_MEMORY, "task", "css_set", "subsys[cgroup_subsys_id::memory_cgrp_id]", 8;
             CSS_CGROUP, "task", "cgroup_subsys_state", "cgroup", 8;
             CGROUP_KN, "task", "cgroup", "kn", 8;
             KN_ID, "task", "kernfs_node", "id", 8;

@@ -21,3 +21,8 @@ macro_rules! plain {
     )*};
 }
 pub(crate) use plain;
+
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}

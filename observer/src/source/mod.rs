@@ -10,6 +10,7 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod host;
+pub mod kernel;
 pub mod lines;
 pub mod link;
 pub mod memory;

@@ -1,0 +1,51 @@
+//! Which processes of the kernel's maps still exist.
+
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+
+/// Inode of the first PID namespace (`PROC_PID_INIT_INO`), whose numbers the kernel side uses.
+const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Tells whether a process of the host is gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Liveness {
+    /// False inside a PID namespace of a container, where the kernel side's numbers mean nothing.
+    sees_host: bool,
+}
+
+impl Liveness {
+    /// Looks at observer's own PID namespace.
+    pub(super) fn new() -> Self {
+        let own = std::fs::read_link("/proc/self/ns/pid");
+        Self { sees_host: own.is_ok_and(|link| link.as_os_str() == INIT_PID_NAMESPACE) }
+    }
+
+    /// True if there surely is no such process. The idle task, 0, never goes.
+    pub(super) fn is_gone(self, tgid: u32) -> bool {
+        let Ok(pid) = i32::try_from(tgid) else { return false };
+        self.sees_host && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+    }
+}
+
+/// Cuts a start time to whole clock ticks, as /proc/PID/stat gives it, so that the two are equal for one process.
+pub(super) fn in_ticks(start_ns: u64) -> u64 {
+    /// `USER_HZ` is 100 on every architecture that the kernel side is built for.
+    const TICK_NS: u64 = 10_000_000;
+    start_ns - start_ns % TICK_NS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reaped_child_is_gone_and_observer_is_not() {
+        let liveness = Liveness { sees_host: true };
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        assert!(!liveness.is_gone(pid), "a zombie still has its number");
+        child.wait().unwrap();
+        assert!(liveness.is_gone(pid));
+        assert!(!liveness.is_gone(std::process::id()) && !liveness.is_gone(0));
+        assert!(!Liveness { sees_host: false }.is_gone(pid), "in a container nobody is called gone");
+    }
+}

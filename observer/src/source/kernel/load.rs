@@ -1,0 +1,228 @@
+//! Loading and attaching: every program by itself, so that one that this kernel refuses takes no other with it.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Btf as AyaBtf, Ebpf, EbpfLoader, Endianness,
+    programs::{BtfTracePoint, Iter, Program, ProgramError, RawTracePoint},
+};
+
+use super::{
+    Options, bpf_sys,
+    btf::{self, Btf},
+    fields::{self, Resolved},
+    probes::{Arg, Attach, PROBES, ProbeSpec},
+    sizes::Sizes,
+};
+use crate::snapshot::{
+    Name,
+    coverage::{Probe, ProbeState},
+};
+
+/// A row of the table with what became of it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    spec: &'static ProbeSpec,
+    state: ProbeState,
+    fields_missing: Vec<String>,
+    /// The program; `None` if it is not loaded.
+    program: Option<OwnedFd>,
+}
+
+/// The object in the kernel. Dropping it detaches and unloads everything: links are descriptors, nothing is pinned.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// Maps and programs; `None` if nothing could be loaded at all.
+    pub(super) ebpf: Option<Ebpf>,
+    probes: Vec<Loaded>,
+    counts_runs: bool,
+}
+
+/// Why a program is not there.
+#[derive(Debug, Clone)]
+struct Refusal {
+    reason: String,
+    remedy: Option<String>,
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), remedy: None }
+    }
+
+    /// Refused by the kernel: for want of a capability, the command that grants it comes along.
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let denied = std::iter::successors(Some(error), |e| e.source())
+            .filter_map(|e| e.downcast_ref::<io::Error>())
+            .any(|e| e.kind() == io::ErrorKind::PermissionDenied);
+        Self { reason: describe(error), remedy: denied.then(grant) }
+    }
+}
+
+impl Object {
+    /// Loads `object` and attaches what this kernel takes.
+    pub(super) fn load(object: &[u8], options: &Options) -> Self {
+        let counts_runs = std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|b| b.starts_with(b"1"));
+        let all_absent = |refusal: Refusal| {
+            let probes = PROBES.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
+            Self { ebpf: None, probes, counts_runs }
+        };
+        let kernel = match Btf::read(&options.btf) {
+            Ok(btf) => btf,
+            Err(e) => return all_absent(no_btf(&e)),
+        };
+        // aya keeps its own view of the same bytes.
+        let aya_btf = match AyaBtf::parse(kernel.blob(), Endianness::default()) {
+            Ok(btf) => btf,
+            Err(e) => return all_absent(Refusal::of(&e)),
+        };
+        raise_memlock();
+        let resolved = fields::resolve(&kernel);
+        let mut ebpf = match create(object, options, &aya_btf, &resolved) {
+            Ok(ebpf) => ebpf,
+            Err(refusal) => return all_absent(refusal),
+        };
+        let probes = PROBES.iter().map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
+        Self { ebpf: Some(ebpf), probes, counts_runs }
+    }
+
+    /// True if the program of that name is at work.
+    pub(super) fn works(&self, probe: &str) -> bool {
+        self.program(probe).is_some()
+    }
+
+    /// Descriptor of a program that is loaded.
+    pub(super) fn program(&self, probe: &str) -> Option<&OwnedFd> {
+        self.probes.iter().find(|p| p.spec.name == probe).and_then(|p| p.program.as_ref())
+    }
+
+    /// What became of every program, with the counts of this moment.
+    pub(super) fn coverage(&self) -> Vec<Probe> {
+        self.probes.iter().map(|p| self.describe(p)).collect()
+    }
+
+    fn describe(&self, loaded: &Loaded) -> Probe {
+        let stats = loaded.program.as_ref().and_then(|p| bpf_sys::program_stats(p.as_fd()).ok());
+        Probe {
+            name: loaded.spec.name.to_owned(),
+            attach: loaded.spec.place(),
+            feeds: loaded.spec.feeds.to_owned(),
+            state: loaded.state.clone(),
+            fields_missing: loaded.fields_missing.clone(),
+            runs: stats.filter(|s| self.counts_runs || s.runs > 0).map(|s| s.runs),
+            recursion_misses: stats.and_then(|s| s.recursion_misses),
+        }
+    }
+}
+
+fn absent(spec: &'static ProbeSpec, refusal: Refusal, fields_missing: Vec<String>) -> Loaded {
+    let state = ProbeState::Absent {
+        reason: Name::from_bytes(refusal.reason.as_bytes()),
+        replaced_by: spec.replaced_by.map(str::to_owned),
+        remedy: refusal.remedy,
+    };
+    Loaded { spec, state, fields_missing, program: None }
+}
+
+fn create(object: &[u8], options: &Options, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
+    let sizes = Sizes::within(options.memory_budget);
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(btf));
+    for field in resolved {
+        loader.override_global(field.field.symbol, &field.value, true);
+    }
+    for (map, entries) in sizes.entries() {
+        loader.map_max_entries(map, entries);
+    }
+    loader.load(object).map_err(|e| Refusal::of(&e))
+}
+
+fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBtf, resolved: &[Resolved]) -> Loaded {
+    let missing = resolved.iter().filter(|r| r.is_missing() && spec.fields.contains(&r.field.group));
+    let fields_missing: Vec<_> = missing.map(Resolved::name).collect();
+    let result = check_args(spec, kernel).and_then(|()| {
+        let program = ebpf.program_mut(spec.program).ok_or_else(|| Refusal::new("it is not in the object"))?;
+        attach(program, spec, btf).map_err(|e| Refusal::of(&e))
+    });
+    match result {
+        Ok(program) => Loaded { spec, state: ProbeState::Attached, fields_missing, program: Some(program) },
+        Err(refusal) => absent(spec, refusal, fields_missing),
+    }
+}
+
+/// A program reads its arguments by position: a tracepoint of another shape must not reach it.
+fn check_args(spec: &ProbeSpec, kernel: &Btf) -> Result<(), Refusal> {
+    let Attach::TpBtf(name, expected) = spec.attach else { return Ok(()) };
+    let found = kernel.tracepoint_args(name).map_err(|e| Refusal::new(e.to_string()))?;
+    let fits = |(arg, found): (&Arg, &btf::Arg)| match arg {
+        Arg::Any => true,
+        Arg::Int => *found == btf::Arg::Int,
+        Arg::Ptr(name) => *found == btf::Arg::Pointer((*name).to_owned()),
+    };
+    if found.len() >= expected.len() && expected.iter().zip(&found).all(fits) {
+        return Ok(());
+    }
+    Err(Refusal::new(format!("tracepoint {name} passes {found:?} here, not {expected:?}")))
+}
+
+fn attach(program: &mut Program, spec: &ProbeSpec, btf: &AyaBtf) -> Result<OwnedFd, ProgramError> {
+    match spec.attach {
+        Attach::TpBtf(name, _) => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        Attach::RunOnCpu => {
+            let program: &mut RawTracePoint = program.try_into()?;
+            program.load()?;
+        }
+        Attach::Iter(name) => {
+            let program: &mut Iter = program.try_into()?;
+            program.load(name, btf)?;
+        }
+    }
+    program.fd()?.as_fd().try_clone_to_owned().map_err(ProgramError::IOError)
+}
+
+/// Before Linux 5.11 maps count against `RLIMIT_MEMLOCK`. A refusal shows when a map is created.
+fn raise_memlock() {
+    let all = libc::RLIM_INFINITY;
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK, all, all);
+}
+
+fn no_btf(error: &btf::BtfError) -> Refusal {
+    Refusal {
+        reason: error.to_string(),
+        remedy: Some("run a kernel that is built with CONFIG_DEBUG_INFO_BTF=y".to_owned()),
+    }
+}
+
+/// The command that lets this binary load programs without being root.
+fn grant() -> String {
+    let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("observer"));
+    let exe: &Path = exe.as_path();
+    format!("sudo setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep {}", exe.display())
+}
+
+/// An error with its causes. Of the verifier's log the end is kept, which says what it did not accept.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    const KEPT: usize = 400;
+    let text = match error.downcast_ref::<ProgramError>() {
+        Some(ProgramError::LoadError { io_error, verifier_log }) => {
+            let log = verifier_log.to_string();
+            let lines: Vec<_> = log.lines().filter(|l| !is_statistics(l)).collect();
+            let tail = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+            format!("the kernel refused to load it: {io_error}: {tail}")
+        }
+        _ => std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": "),
+    };
+    text.chars().take(KEPT).collect()
+}
+
+fn is_statistics(line: &str) -> bool {
+    ["processed ", "verification time", "stack depth", "insns processed"].iter().any(|p| line.starts_with(p))
+}
