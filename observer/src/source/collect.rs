@@ -181,7 +181,7 @@ mod tests {
         let missing = missing(&snapshot);
         assert_eq!(missing.len(), 11, "all but rtnetlink, which has no folder: {missing:?}");
         let reason = "cannot read /proc/meminfo: No such file or directory (os error 2)";
-        assert_eq!(snapshot.coverage.reason(Source::MEMINFO).unwrap().as_str(), reason);
+        assert_eq!(snapshot.coverage.source_reason(Source::MEMINFO).unwrap().as_str(), reason);
         assert_eq!(snapshot.memory, crate::snapshot::memory::Memory::default());
         assert!(snapshot.cgroups.is_none() && snapshot.processes.is_none() && snapshot.pressure.is_none());
         std::fs::create_dir_all(folder.path().join("proc")).unwrap();
