@@ -1,1 +1,4 @@
 //! What shows a model: text, JSON, screens, metrics. An output never reaches a source, and showing changes nothing.
+
+pub mod http;
+pub mod metrics;

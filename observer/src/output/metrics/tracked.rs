@@ -1,0 +1,227 @@
+//! What has to be remembered between two snapshots so that counters by name never go back.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{
+    reclaim::kind_word,
+    sockets::SocketSums,
+    tcp::NAMESPACE_FIELDS,
+    top_k::{Counts, Row, TopK},
+};
+use crate::snapshot::{
+    CgroupId, Log2Histogram, Name, Snapshot,
+    oom::{Oom, OomKill},
+    page_alloc::{AllocCounts, PageAlloc},
+    tcp::ClosedTotals,
+};
+
+/// Label of a cgroup whose path nobody knows: it came and went between two snapshots. No path, as those begin with `/`.
+const UNKNOWN: &str = "unknown";
+
+pub(super) const ALLOC_ALLOCATIONS: usize = 0;
+pub(super) const ALLOC_BYTES: usize = 1;
+pub(super) const ALLOC_COSTLY: usize = 2;
+pub(super) const ALLOC_FAILURES: usize = 3;
+
+/// Orders above this one are costly: the kernel does not retry for them as it does below (PAGE_ALLOC_COSTLY_ORDER).
+const COSTLY_ORDER: usize = 3;
+
+pub(super) const RECLAIM_NS: usize = 0;
+pub(super) const RECLAIM_BYTES: usize = 1;
+pub(super) const RECLAIM_FIRST_BUCKET: usize = 2;
+pub(super) const RECLAIM_COUNTS: usize = RECLAIM_FIRST_BUCKET + BUCKETS;
+/// log2 of the first and of the last finite bound in nanoseconds: 16 us and 17 s.
+const FIRST_BOUND: usize = 14;
+const LAST_BOUND: usize = 34;
+const BUCKETS: usize = LAST_BOUND - FIRST_BOUND + 2;
+
+pub(super) const CLOSED_CONNECTIONS: usize = 0;
+pub(super) const CLOSED_ACKED: usize = 1;
+pub(super) const CLOSED_RECEIVED: usize = 2;
+pub(super) const CLOSED_SEGS: usize = 3;
+pub(super) const CLOSED_RETRANS: usize = 4;
+pub(super) const CLOSED_SRTT_NS: usize = 5;
+
+pub(super) const SOCKET_BUSY: usize = 0;
+pub(super) const SOCKET_RWND: usize = 1;
+pub(super) const SOCKET_SNDBUF: usize = 2;
+
+/// Upper bounds of the latency buckets in seconds, the last one infinity.
+pub(super) fn latency_bounds() -> impl Iterator<Item = f64> {
+    (FIRST_BOUND..=LAST_BOUND).map(|i| Log2Histogram::upper_bound(i) / 1e9).chain([f64::INFINITY])
+}
+
+/// Names a process for good: cgroup, pid, start.
+type ProcessKey = (Option<CgroupId>, u32, Option<u64>);
+/// Names a group of closed connections: namespace, port, direction, cgroup; `None` is what found no place in the map.
+type ClosedKey = Option<(u64, u16, bool, Option<CgroupId>)>;
+
+/// The state of all series that are named by what comes and goes.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) alloc_cgroups: TopK<Option<CgroupId>, 4>,
+    pub(super) alloc_processes: TopK<ProcessKey, 4>,
+    pub(super) reclaim: TopK<(Option<CgroupId>, &'static str), RECLAIM_COUNTS>,
+    pub(super) kswapd_requesters: TopK<Option<(u32, u32, Option<CgroupId>)>, 1>,
+    pub(super) oom_cgroups: TopK<(), 1>,
+    pub(super) namespaces: TopK<u64, 9>,
+    pub(super) closed: TopK<ClosedKey, 6>,
+    pub(super) sockets: SocketSums,
+    pub(super) last_kill: Option<LastKill>,
+    kills: u64,
+    paths: HashMap<CgroupId, Name>,
+}
+
+/// The last OOM kill.
+#[derive(Debug)]
+pub(super) struct LastKill {
+    pub(super) kill: OomKill,
+    /// Unix time, fixed when the kill was first seen: the two clocks drift, and a stamp must not.
+    pub(super) unix_seconds: f64,
+}
+
+impl Tracked {
+    /// Nothing seen yet; each metric names at most `top` of each label.
+    pub(super) fn new(top: usize) -> Self {
+        Self {
+            alloc_cgroups: TopK::new(top, |c| c[ALLOC_BYTES]),
+            alloc_processes: TopK::new(top, |c| c[ALLOC_BYTES]),
+            reclaim: TopK::new(top, |c| c[RECLAIM_NS]),
+            kswapd_requesters: TopK::new(top, |c| c[0]),
+            oom_cgroups: TopK::new(top, |c| c[0]),
+            namespaces: TopK::new(top, |c| c.iter().sum()),
+            closed: TopK::new(top, |c| c[CLOSED_ACKED] + c[CLOSED_RECEIVED] + c[CLOSED_CONNECTIONS]),
+            sockets: SocketSums::default(),
+            last_kill: None,
+            kills: 0,
+            paths: HashMap::new(),
+        }
+    }
+
+    /// Takes what has grown since the last snapshot.
+    pub(super) fn update(&mut self, now: &Snapshot) {
+        self.learn_paths(now);
+        let at = now.stamp.monotonic_ns;
+        if let Some(page_alloc) = &now.page_alloc {
+            // Without a page size the metrics in bytes are left out; the weight needs no unit.
+            self.page_alloc(at, page_alloc, now.host.page_size.unwrap_or(1));
+        }
+        let paths = &self.paths;
+        if let Some(reclaim) = &now.reclaim {
+            let rows = reclaim.by_cgroup.iter().map(|c| {
+                let kind = kind_word(c.kind);
+                let mut counts = [0; RECLAIM_COUNTS];
+                counts[RECLAIM_NS] = c.totals.total_ns;
+                counts[RECLAIM_BYTES] = c.totals.reclaimed_bytes;
+                for (i, n) in c.latency_ns.buckets.iter().enumerate() {
+                    let bucket = i.clamp(FIRST_BOUND, LAST_BOUND + 1) - FIRST_BOUND;
+                    counts[RECLAIM_FIRST_BUCKET + bucket] += n;
+                }
+                Row { key: (c.cgroup, kind), label: Some(vec![path(paths, c.cgroup), kind.into()]), counts }
+            });
+            self.reclaim.update(at, rows, None);
+        }
+        if let Some(kswapd) = &now.kswapd {
+            let rows = kswapd.requesters.iter().map(|r| Row {
+                key: Some((r.node, r.pid, r.cgroup)),
+                label: Some(vec![path(paths, r.cgroup), r.comm.to_string()]),
+                counts: [r.requests],
+            });
+            let rest = Row { key: None, label: None, counts: [kswapd.other_requests] };
+            self.kswapd_requesters.update(at, rows.chain([rest]), None);
+        }
+        if let Some(namespaces) = &now.tcp.namespaces {
+            let rows = namespaces.iter().map(|n| Row {
+                key: n.netns,
+                label: Some(vec![n.netns.to_string()]),
+                counts: NAMESPACE_FIELDS.map(|field| field(n).unwrap_or(0)),
+            });
+            self.namespaces.update(at, rows, None);
+        }
+        if let Some(closed) = &now.tcp.closed {
+            let rows = closed.list.iter().map(|g| Row {
+                key: Some((g.netns, g.port, g.outgoing, g.cgroup)),
+                label: Some(vec![g.port.to_string(), if g.outgoing { "out" } else { "in" }.into()]),
+                counts: closed_counts(&g.totals),
+            });
+            let rest = Row { key: None, label: None, counts: closed_counts(&closed.other) };
+            self.closed.update(at, rows.chain([rest]), None);
+        }
+        self.sockets.update(now.tcp.sockets.as_ref());
+        if let Some(oom) = &now.oom {
+            self.oom(now, oom);
+        }
+    }
+
+    /// Paths of the cgroups that some metric names.
+    pub(super) fn named_cgroups(&self) -> HashSet<&str> {
+        let labels = self.alloc_cgroups.labels().chain(self.reclaim.labels());
+        labels.filter_map(|l| l.first()).map(String::as_str).collect()
+    }
+
+    /// A cgroup keeps the name under which it was last seen: its last counts may come after it is gone.
+    fn learn_paths(&mut self, now: &Snapshot) {
+        let Some(cgroups) = &now.cgroups else { return };
+        let counted: HashSet<_> = now
+            .page_alloc
+            .iter()
+            .flat_map(|p| p.processes.iter().map(|p| p.cgroup).chain(p.exited.iter().map(|c| c.cgroup)))
+            .chain(now.reclaim.iter().flat_map(|r| r.by_cgroup.iter().map(|c| c.cgroup)))
+            .flatten()
+            .collect();
+        self.paths.retain(|id, _| counted.contains(id));
+        self.paths.extend(cgroups.list.iter().map(|c| (c.id, c.path.clone())));
+    }
+
+    fn page_alloc(&mut self, at: u64, page_alloc: &PageAlloc, page_size: u64) {
+        let total = alloc_counts(&page_alloc.total(), page_size);
+        let mut cgroups: BTreeMap<Option<CgroupId>, AllocCounts> = BTreeMap::new();
+        let living = page_alloc.processes.iter().map(|p| (p.cgroup, &p.counts));
+        let ended = page_alloc.exited.iter().map(|c| (c.cgroup, &c.counts));
+        living.chain(ended).for_each(|(cgroup, counts)| cgroups.entry(cgroup).or_default().add(counts));
+        let paths = &self.paths;
+        let rows = cgroups.into_iter().map(|(cgroup, counts)| Row {
+            key: cgroup,
+            label: Some(vec![path(paths, cgroup)]),
+            counts: alloc_counts(&counts, page_size),
+        });
+        self.alloc_cgroups.update(at, rows, Some(total));
+        let rows = page_alloc.processes.iter().map(|p| Row {
+            key: (p.cgroup, p.pid, p.start_ns),
+            label: Some(vec![path(paths, p.cgroup), p.comm.to_string()]),
+            counts: alloc_counts(&p.counts, page_size),
+        });
+        self.alloc_processes.update(at, rows, Some(total));
+    }
+
+    fn oom(&mut self, now: &Snapshot, oom: &Oom) {
+        if oom.kills < self.kills {
+            self.kills = 0;
+        }
+        let mut by_cgroup: BTreeMap<Vec<String>, Counts<1>> = BTreeMap::new();
+        for kill in oom.recent.iter().filter(|k| k.sequence > self.kills) {
+            let known = kill.victim.cgroup_path.as_ref().map(ToString::to_string);
+            let cgroup = known.unwrap_or_else(|| path(&self.paths, kill.victim.cgroup));
+            by_cgroup.entry(vec![cgroup]).or_default()[0] += 1;
+            let age = now.stamp.monotonic_ns.saturating_sub(kill.monotonic_ns);
+            let unix_seconds = now.stamp.realtime_ns.saturating_sub(age) as f64 / 1e9;
+            self.last_kill = Some(LastKill { kill: kill.clone(), unix_seconds });
+        }
+        // A kill outlives its cgroup: its series is only given up for another that needs the place.
+        self.oom_cgroups.credit(now.stamp.monotonic_ns, by_cgroup, [oom.kills - self.kills], |_| true);
+        self.kills = oom.kills;
+    }
+}
+
+fn path(paths: &HashMap<CgroupId, Name>, cgroup: Option<CgroupId>) -> String {
+    cgroup.and_then(|id| paths.get(&id)).map_or_else(|| UNKNOWN.to_owned(), ToString::to_string)
+}
+
+fn alloc_counts(counts: &AllocCounts, page_size: u64) -> Counts<4> {
+    let costly = counts.allocated.iter().skip(COSTLY_ORDER + 1).sum();
+    [counts.allocations(), counts.pages().saturating_mul(page_size), costly, counts.failures()]
+}
+
+fn closed_counts(t: &ClosedTotals) -> Counts<6> {
+    [t.connections, t.bytes_acked, t.bytes_received, t.segs_out, t.retrans_segs, t.srtt_ns_sum]
+}
