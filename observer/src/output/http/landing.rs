@@ -88,7 +88,13 @@ fn findings(out: &mut String, page: &Page) -> fmt::Result {
             let class = if finding.severity == Severity::Critical { "bad" } else { "warn" };
             write!(out, "<b class={class}>{}</b><ul>", Html(&finding.verdict))?;
             for e in &finding.evidence {
-                write!(out, "<li>{}: {} <span class=dim>({})</span></li>", Html(&e.what), Html(&e.value), Html(&e.source))?;
+                write!(
+                    out,
+                    "<li>{}: {} <span class=dim>({})</span></li>",
+                    Html(&e.what),
+                    Html(&e.value),
+                    Html(&e.source)
+                )?;
             }
             for advice in &finding.advice {
                 write!(out, "<li>{}</li>", Html(advice))?;

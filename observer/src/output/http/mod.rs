@@ -33,7 +33,9 @@ pub fn router(sampler: Sampler) -> Router {
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { text(StatusCode::OK, "observer is healthy\n") }))
         .route("/-/ready", get(ready))
-        .fallback(|| async { text(StatusCode::NOT_FOUND, "not found: there are /, /metrics, /-/healthy and /-/ready\n") })
+        .fallback(|| async {
+            text(StatusCode::NOT_FOUND, "not found: there are /, /metrics, /-/healthy and /-/ready\n")
+        })
         .method_not_allowed_fallback(|| async { text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") })
         .with_state(sampler)
 }
@@ -77,7 +79,10 @@ async fn page(State(sampler): State<Sampler>) -> Response {
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         // The page needs nothing but its own style; what a name might smuggle in finds no way to run.
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),

@@ -31,7 +31,8 @@ pub(super) fn format(accept: &str) -> Format {
 
 /// True if `Accept-Encoding` takes gzip and does not like plain text better.
 pub(super) fn gzip(accept_encoding: &str) -> bool {
-    let quality = |coding: &str| elements(accept_encoding).find(|e| e.what.eq_ignore_ascii_case(coding)).map(|e| e.quality);
+    let quality =
+        |coding: &str| elements(accept_encoding).find(|e| e.what.eq_ignore_ascii_case(coding)).map(|e| e.quality);
     let gzip = quality("gzip").or_else(|| quality("x-gzip")).or_else(|| quality("*")).unwrap_or(0);
     gzip > 0 && gzip >= quality("identity").unwrap_or(0)
 }

@@ -72,7 +72,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     }
     drop(listener);
     drop(stopped);
-    drop(stop.send(()));
+    // An error means that no connection is left to tell.
+    let _ = stop.send(());
     if timeout(limits.grace, stop.closed()).await.is_err() {
         tracing::warn!("a client did not take its answer in time; closing");
     }

@@ -125,7 +125,13 @@ impl Exporter {
         let view = View { now: &snapshot, tracked: &self.tracked, diagnosis: &self.diagnosis, own: &self.own };
         let (families, dropped) = family::read(table(), &view);
         self.own.dropped_points += dropped;
-        Page { families: Arc::new(families), diagnosis: self.diagnosis.clone(), snapshot, taken: Instant::now(), encoded: Encoded::default() }
+        Page {
+            families: Arc::new(families),
+            diagnosis: self.diagnosis.clone(),
+            snapshot,
+            taken: Instant::now(),
+            encoded: Encoded::default(),
+        }
     }
 
     fn diagnose(&mut self, now: &Snapshot) {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{Exporter, Page};
 use crate::snapshot::Snapshot;
@@ -33,6 +33,7 @@ type Request = oneshot::Sender<Arc<Page>>;
 pub struct Sampler {
     requests: mpsc::Sender<Request>,
     latest: Arc<Mutex<Option<Arc<Page>>>>,
+    alive: watch::Receiver<()>,
 }
 
 impl Sampler {
@@ -45,7 +46,10 @@ impl Sampler {
         let (requests, incoming) = mpsc::channel::<Request>();
         let latest = Arc::new(Mutex::new(None));
         let shown = Arc::clone(&latest);
+        let (living, alive) = watch::channel(());
         let thread = thread::Builder::new().name("sampler".into()).spawn(move || {
+            // Dropped when the thread ends, by a panic too: whoever watches learns of it.
+            let _living = living;
             let mut take = open();
             let mut page = || {
                 let began = Instant::now();
@@ -56,7 +60,7 @@ impl Sampler {
             };
             run(&incoming, pace, &mut page);
         })?;
-        Ok((Self { requests, latest }, thread))
+        Ok((Self { requests, latest, alive }, thread))
     }
 
     /// A page that is at most [`Pace::min_age`] old. Requests that come while one is made share it.
@@ -64,6 +68,12 @@ impl Sampler {
         let (reply, page) = oneshot::channel();
         self.requests.send(reply).map_err(|_| Ended)?;
         page.await.map_err(|_| Ended)
+    }
+
+    /// Waits until the thread has ended, which it does by itself only in a panic.
+    pub async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 
     /// The last page, however old; `None` until the first snapshot was taken.
@@ -138,6 +148,7 @@ mod tests {
         let pace = Pace { interval: Duration::from_secs(1), min_age: Duration::ZERO };
         let (sampler, thread) = Sampler::start(open, Exporter::new(4), pace).unwrap();
         assert!(thread.join().is_err());
+        sampler.ended().await;
         assert_eq!(sampler.page().await.unwrap_err(), Ended);
     }
 }
