@@ -1,2 +1,41 @@
-//! Entry point.
-fn main() {}
+//! Sets up, builds, runs, tests, lints and measures observer.
+//!
+//! `cargo xtask run` and `cargo xtask test` need no step before them: each command installs what it needs itself.
+
+mod ebpf;
+mod exec;
+mod paths;
+mod run;
+mod setup;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sets up, builds, runs, tests and measures observer", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Get what building needs: a Rust compiler with the `core` sources, and bpf-linker
+    Setup,
+    /// Build the eBPF object that gets embedded into the binary
+    BuildEbpf,
+    /// Build everything and start observer: the live screen, or one report where there is no terminal
+    Run(run::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup => setup::setup().map(|_| ExitCode::SUCCESS),
+        Command::BuildEbpf => ebpf::build().map(|_| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,64 @@
+//! Builds the eBPF object.
+
+use crate::{exec, paths, setup};
+use anyhow::{Context, Result};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The target of the object: little-endian, as every host that is supported.
+pub(crate) const TARGET: &str = "bpfel-unknown-none";
+
+/// Builds the object that observer embeds, and returns its path.
+pub(crate) fn build() -> Result<PathBuf> {
+    let toolchain = setup::setup()?;
+    let target = paths::work().join("ebpf");
+    let mut cargo = cargo(&toolchain)?;
+    cargo.arg("build").args(arguments()).arg("--target-dir").arg(&target);
+    exec::step("building the eBPF object", &mut cargo)?;
+    let built = target.join(TARGET).join("release/observer-ebpf");
+    let object = paths::ebpf_object();
+    publish(&built, &object)?;
+    Ok(object)
+}
+
+/// What a build and a lint of the eBPF package have in common.
+pub(crate) fn arguments() -> [&'static str; 9] {
+    [
+        "--package",
+        "observer-ebpf",
+        "--bin",
+        "observer-ebpf",
+        "-Zbuild-std=core",
+        "--target",
+        TARGET,
+        "--release",
+        "--quiet",
+    ]
+}
+
+/// Cargo of the eBPF toolchain, with what every compilation for the kernel needs.
+pub(crate) fn cargo(toolchain: &setup::Toolchain) -> Result<Command> {
+    let linker_dir = toolchain.linker.parent().context("bpf-linker has no folder")?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(linker_dir.to_owned()).chain(env::split_paths(&path)))
+        .context("a folder in PATH has a colon in its name")?;
+    let mut cargo = toolchain.compiler.cargo();
+    // aya-ebpf picks the layout of the kernel's registers by bpf_target_arch.
+    let flags = format!("--cfg=bpf_target_arch=\"{}\" -Cdebuginfo=2 -Clink-arg=--btf", env::consts::ARCH);
+    cargo.env("PATH", path).env("RUSTFLAGS", flags);
+    Ok(cargo)
+}
+
+/// Puts the object where the build of observer looks for it: whole or not at all, and untouched when it is the same, so
+/// that nothing is built again for it.
+fn publish(built: &Path, object: &Path) -> Result<()> {
+    let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
+    if fs::read(object).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let fresh = object.with_extension(format!("o.{}", std::process::id()));
+    fs::write(&fresh, bytes).with_context(|| format!("cannot write {}", fresh.display()))?;
+    fs::rename(&fresh, object).with_context(|| format!("cannot rename {} to {}", fresh.display(), object.display()))
+}

@@ -1,0 +1,170 @@
+//! Runs commands: with their output shown, captured, or put into a log behind a spinner.
+
+use crate::paths;
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How many lines of a failed command's output an error shows.
+const TAIL: usize = 40;
+
+/// True when this process may install packages and load eBPF programs.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says what happens next, on stderr: stdout belongs to what is run.
+pub(crate) fn say(text: &str) {
+    eprintln!("==> {text}");
+}
+
+/// The command as a person would type it, with the variables that were set for it.
+pub(crate) fn line(command: &Command) -> String {
+    let set = command.get_envs().filter_map(|(key, value)| value.map(|v| format!("{}={}", quote(key), quote(v))));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quote);
+    set.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn quote(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Cargo, as it runs this program, with what `cargo run` adds to the environment taken away again: package variables
+/// would make build scripts run twice, and a library path would reach programs of another toolchain.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    clean(&mut command);
+    command.current_dir(paths::root());
+    command
+}
+
+/// Takes away what `cargo run` put into the environment.
+pub(crate) fn clean(command: &mut Command) {
+    command.env_remove("LD_LIBRARY_PATH");
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("CARGO_PKG_")
+            || key == "CARGO_MANIFEST_DIR"
+            || key == "CARGO_MANIFEST_PATH"
+        {
+            command.env_remove(key);
+        }
+    }
+}
+
+/// Runs a command with its output shown as it comes.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start: {}", line(command)))?;
+    if !status.success() {
+        bail!("failed ({status}): {}", line(command));
+    }
+    Ok(())
+}
+
+/// Runs a command and returns what it wrote to stdout.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = output(command)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("failed ({}): {}\n{}", output.status, line(command), tail(&said));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("output is not UTF-8: {}", line(command)))
+}
+
+/// Runs a command and returns everything about it, whether it failed or not.
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    command.stdin(Stdio::null()).output().with_context(|| format!("cannot start: {}", line(command)))
+}
+
+/// Runs a long command behind a spinner (plain lines where stderr is no terminal). Its whole output goes to a log under
+/// `target/`; an error shows the end of it.
+pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
+    let begun = Instant::now();
+    let logs = paths::work().join("xtask-logs");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    let name: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let log_path = logs.join(format!("{name}.log"));
+    let mut log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+
+    let spinner = spinner(what);
+    let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
+    // The command holds the writing ends: without this, reading would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+
+    let mut said = String::new();
+    let mut reader = BufReader::new(reader);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).with_context(|| format!("cannot read from: {}", line(command)))? > 0 {
+        let text = String::from_utf8_lossy(&bytes);
+        log.write_all(&bytes).with_context(|| format!("cannot write {}", log_path.display()))?;
+        spinner.set_message(text.trim().chars().filter(|c| !c.is_control()).take(80).collect::<String>());
+        said.push_str(&text);
+        bytes.clear();
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for: {}", line(command)))?;
+    spinner.finish_and_clear();
+    if !status.success() {
+        bail!("{what}: failed ({status}): {}\n{}\n(whole output: {})", line(command), tail(&said), log_path.display());
+    }
+    say(&format!("{what}: done in {:.1} s", begun.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn spinner(what: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        say(what);
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// The last lines of a text.
+pub(crate) fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_can_be_pasted_into_a_shell() {
+        let mut command = Command::new("/usr/bin/cargo");
+        command.args(["build", "--cfg", "it's"]).env("RUSTFLAGS", "-C a b");
+        assert_eq!(line(&command), r"RUSTFLAGS='-C a b' /usr/bin/cargo build --cfg 'it'\''s'");
+    }
+
+    #[test]
+    fn a_failed_step_names_the_command_and_shows_the_end_of_its_output() {
+        let error =
+            step("unit test", Command::new("sh").args(["-c", "for i in $(seq 100); do echo n$i; done; exit 3"]))
+                .unwrap_err()
+                .to_string();
+        assert!(error.contains("exit status: 3") && error.contains("n100\n") && error.contains("seq 100"), "{error}");
+        assert!(!error.contains("n60\n") && error.contains("n61\n"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = capture(&mut Command::new("/no/such/program")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("cannot start: /no/such/program"), "{error:#}");
+    }
+}
