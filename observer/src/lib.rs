@@ -6,7 +6,9 @@
 
 pub mod cli;
 pub mod diagnose;
+pub mod elf;
 pub mod model;
+pub mod object;
 pub mod output;
 pub mod snapshot;
 pub mod source;

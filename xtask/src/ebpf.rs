@@ -20,6 +20,9 @@ pub(crate) fn build() -> Result<PathBuf> {
     let built = target.join(TARGET).join("release/observer-ebpf");
     let object = paths::ebpf_object();
     publish(&built, &object)?;
+    // The build of observer compares this file's time with that of the sources.
+    let stamp = target.join("built");
+    fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(object)
 }
 
