@@ -2,8 +2,11 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task_btf};
-use observer_ebpf::abi::fields::ABSENT;
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel,
+    generated::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_ktime_get_ns},
+};
+use observer_ebpf::abi::{COMM_LEN, fields::ABSENT};
 
 macro_rules! declare {
     ($($symbol:ident, $group:literal, $container:literal, $path:literal, $size:literal;)*) => {
@@ -72,6 +75,61 @@ pub(crate) fn task_cgroup(task: *const c_void) -> u64 {
     kn.and_then(|kn| field(kn, &offsets::KN_ID)).unwrap_or(0)
 }
 
+/// Thread id of the current task.
+#[inline(always)]
+pub(crate) fn tid() -> u32 {
+    // SAFETY: the helper takes no argument.
+    unsafe { bpf_get_current_pid_tgid() as u32 }
+}
+
+/// Start of a task's process in nanoseconds of `CLOCK_BOOTTIME`; 0 if unknown.
+#[inline(always)]
+pub(crate) fn start_ns(task: *const c_void) -> u64 {
+    pointer(task, &offsets::TASK_LEADER).and_then(|leader| field(leader, &offsets::TASK_START)).unwrap_or(0)
+}
+
+/// Name of the current task.
+#[inline(always)]
+pub(crate) fn current_comm() -> [u8; COMM_LEN] {
+    let mut comm = [0u64; COMM_LEN / 8];
+    // SAFETY: the helper writes at most the length it is given.
+    unsafe { bpf_get_current_comm((&raw mut comm).cast(), COMM_LEN as u32) };
+    // SAFETY: two words are as many bytes, and any bytes are a name.
+    unsafe { core::mem::transmute::<[u64; COMM_LEN / 8], [u8; COMM_LEN]>(comm) }
+}
+
+/// Name of any task; empty if it cannot be read.
+#[inline(always)]
+pub(crate) fn task_comm(task: *const c_void) -> [u8; COMM_LEN] {
+    let offset = constant(&offsets::TASK_COMM);
+    if offset == ABSENT {
+        return [0; COMM_LEN];
+    }
+    // SAFETY: the helper checks the address. It copies the whole name, which a typed load could only do byte by byte.
+    unsafe { bpf_probe_read_kernel(task.byte_add(offset as usize).cast()) }.unwrap_or([0; COMM_LEN])
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: the helper takes no argument.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Bucket of a log2 histogram: 0 for 0, else `i` with `2^(i-1) <= value < 2^i`. The instruction set has no
+/// count of leading zeros.
+#[inline(always)]
+pub(crate) fn log2_bucket(value: u64) -> u32 {
+    let (mut rest, mut bucket) = (value, 0);
+    for step in [32, 16, 8, 4, 2, 1] {
+        if rest >> step != 0 {
+            rest >>= step;
+            bucket += step;
+        }
+    }
+    if rest == 0 { 0 } else { bucket + 1 }
+}
+
 /// Adds to a counter that programs on other CPUs add to as well.
 ///
 /// # Safety
@@ -99,4 +157,14 @@ pub(crate) fn barrier() {
 pub(crate) unsafe fn arg(ctx: *mut c_void, n: usize) -> u64 {
     // SAFETY: the context is an array of 64-bit arguments; the caller vouches for its length and the verifier checks it.
     unsafe { core::ptr::read(ctx.cast::<u64>().add(n)) }
+}
+
+/// Argument `n` of a raw tracepoint as a pointer whose type the verifier knows.
+///
+/// # Safety
+/// As for [`arg`].
+#[inline(always)]
+pub(crate) unsafe fn typed_arg(ctx: *mut c_void, n: usize) -> *const c_void {
+    // SAFETY: as in `arg`.
+    unsafe { core::ptr::read(ctx.cast::<*const c_void>().add(n)) }
 }

@@ -1,7 +1,11 @@
 //! What crosses the kernel boundary, one file a kernel subsystem.
 
 pub mod fields;
+pub mod kswapd;
+pub mod losses;
+pub mod oom;
 pub mod page_alloc;
+pub mod reclaim;
 
 /// Length of a task's name in the kernel (`TASK_COMM_LEN`), its NUL included.
 pub const COMM_LEN: usize = 16;

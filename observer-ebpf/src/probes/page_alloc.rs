@@ -24,7 +24,8 @@ use aya_ebpf::{
 };
 use observer_ebpf::abi::page_alloc::{BUSY, COUNTS, FAILED, FLUSHED, Key, ORDERS, Slot, Value};
 
-use crate::kernel::{arg, atomic_add, barrier, current, field, offsets, pointer, task_cgroup, tgid};
+use super::BPF_NOEXIST;
+use crate::kernel::{arg, atomic_add, barrier, current, offsets, pointer, start_ns, task_cgroup, tgid};
 
 #[map(name = "obs_alloc_slot")]
 static SLOT: PerCpuArray<Slot> = PerCpuArray::with_max_entries(1, 0);
@@ -38,7 +39,6 @@ static SHARED: Array<Value> = Array::with_max_entries(2, 0);
 const OTHER: u32 = 0;
 /// Index in SHARED of a value that nobody writes: what a new key starts from.
 const ZERO: u32 = 1;
-const BPF_NOEXIST: u64 = 1;
 
 /// `kmem:mm_page_alloc(page, order, gfp_flags, migratetype)`; a null page is a request that failed.
 #[btf_tracepoint(function = "mm_page_alloc")]
@@ -159,6 +159,5 @@ fn entry(key: &Key) -> Option<*mut Value> {
 
 #[inline(always)]
 fn key(task: *const c_void, tgid: u32) -> Key {
-    let start_ns = pointer(task, &offsets::TASK_LEADER).and_then(|l| field(l, &offsets::TASK_START)).unwrap_or(0);
-    Key { cgroup: task_cgroup(task), start_ns, tgid, zero: 0 }
+    Key { cgroup: task_cgroup(task), start_ns: start_ns(task), tgid, zero: 0 }
 }

@@ -13,7 +13,7 @@ pub struct Kswapd {
     pub nodes: Vec<KswapdNode>,
     /// Who asked for it.
     pub requesters: Vec<KswapdRequester>,
-    /// Wake-up requests of requesters that found no place in the kernel's map.
+    /// Wake-up requests of requesters that found no place in the kernel's map, or ended and made room in it.
     pub other_requests: u64,
 }
 
@@ -27,7 +27,8 @@ pub struct KswapdNode {
     pub wakes: u64,
     /// Times it went back to sleep.
     pub sleeps: u64,
-    /// Time between the two, summed over what has ended, in nanoseconds.
+    /// Time between the two, summed over what has ended, in nanoseconds, without the tenth of a second that kswapd waits
+    /// for more to do before it sleeps.
     pub awake_ns: u64,
     /// Since when it works now, in nanoseconds of `CLOCK_MONOTONIC`; `None` while it sleeps.
     pub awake_since_ns: Option<u64>,

@@ -15,7 +15,7 @@ use super::{
     Options, bpf_sys,
     btf::{self, Btf},
     fields::{self, Resolved},
-    probes::{Arg, Attach, PROBES, ProbeSpec},
+    probes::{Arg, Attach, Form, PROBES, ProbeSpec},
     sizes::Sizes,
 };
 use crate::snapshot::{
@@ -65,7 +65,7 @@ impl Refusal {
 
 impl Object {
     /// Loads `object` and attaches what this kernel takes.
-    pub(super) fn load(object: &[u8], options: &Options) -> Self {
+    pub(super) fn load(object: &[u8], options: &Options, sizes: Sizes) -> Self {
         let counts_runs = std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|b| b.starts_with(b"1"));
         let all_absent = |refusal: Refusal| {
             let probes = PROBES.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
@@ -82,7 +82,7 @@ impl Object {
         };
         raise_memlock();
         let resolved = fields::resolve(&kernel);
-        let mut ebpf = match create(object, options, &aya_btf, &resolved) {
+        let mut ebpf = match create(object, sizes, &aya_btf, &resolved) {
             Ok(ebpf) => ebpf,
             Err(refusal) => return all_absent(refusal),
         };
@@ -90,9 +90,10 @@ impl Object {
         Self { ebpf: Some(ebpf), probes, counts_runs }
     }
 
-    /// True if the program of that name is at work.
-    pub(super) fn works(&self, probe: &str) -> bool {
-        self.program(probe).is_some()
+    /// True if a probe that fills this part of the snapshot is attached.
+    pub(super) fn feeds(&self, part: &str) -> bool {
+        let attached = |p: &Loaded| p.program.is_some() && !matches!(p.spec.attach, Attach::RunOnCpu(_));
+        self.probes.iter().any(|p| p.spec.feeds == part && attached(p))
     }
 
     /// Descriptor of a program that is loaded.
@@ -128,8 +129,7 @@ fn absent(spec: &'static ProbeSpec, refusal: Refusal, fields_missing: Vec<String
     Loaded { spec, state, fields_missing, program: None }
 }
 
-fn create(object: &[u8], options: &Options, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
-    let sizes = Sizes::within(options.memory_budget);
+fn create(object: &[u8], sizes: Sizes, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf));
     for field in resolved {
@@ -144,8 +144,8 @@ fn create(object: &[u8], options: &Options, btf: &AyaBtf, resolved: &[Resolved])
 fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBtf, resolved: &[Resolved]) -> Loaded {
     let missing = resolved.iter().filter(|r| r.is_missing() && spec.fields.contains(&r.field.group));
     let fields_missing: Vec<_> = missing.map(Resolved::name).collect();
-    let result = check_args(spec, kernel).and_then(|()| {
-        let program = ebpf.program_mut(spec.program).ok_or_else(|| Refusal::new("it is not in the object"))?;
+    let result = program_for(spec, kernel).and_then(|name| {
+        let program = ebpf.program_mut(name).ok_or_else(|| Refusal::new(format!("the object has no {name}")))?;
         attach(program, spec, btf).map_err(|e| Refusal::of(&e))
     });
     match result {
@@ -154,19 +154,22 @@ fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBt
     }
 }
 
-/// A program reads its arguments by position: a tracepoint of another shape must not reach it.
-fn check_args(spec: &ProbeSpec, kernel: &Btf) -> Result<(), Refusal> {
-    let Attach::TpBtf(name, expected) = spec.attach else { return Ok(()) };
+/// Name of the program to load. It reads its arguments by position: a tracepoint of another shape must not reach it.
+fn program_for(spec: &ProbeSpec, kernel: &Btf) -> Result<&'static str, Refusal> {
+    let (name, forms) = match spec.attach {
+        Attach::TpBtf(name, forms) => (name, forms),
+        Attach::RunOnCpu(program) | Attach::Iter(_, program) => return Ok(program),
+    };
     let found = kernel.tracepoint_args(name).map_err(|e| Refusal::new(e.to_string()))?;
     let fits = |(arg, found): (&Arg, &btf::Arg)| match arg {
-        Arg::Any => true,
         Arg::Int => *found == btf::Arg::Int,
         Arg::Ptr(name) => *found == btf::Arg::Pointer((*name).to_owned()),
     };
-    if found.len() >= expected.len() && expected.iter().zip(&found).all(fits) {
-        return Ok(());
-    }
-    Err(Refusal::new(format!("tracepoint {name} passes {found:?} here, not {expected:?}")))
+    forms
+        .iter()
+        .find(|f: &&Form| found.len() >= f.args.len() && f.args.iter().zip(&found).all(fits))
+        .map(|f| f.program)
+        .ok_or_else(|| Refusal::new(format!("tracepoint {name} passes {found:?} here, which no program reads")))
 }
 
 fn attach(program: &mut Program, spec: &ProbeSpec, btf: &AyaBtf) -> Result<OwnedFd, ProgramError> {
@@ -176,11 +179,11 @@ fn attach(program: &mut Program, spec: &ProbeSpec, btf: &AyaBtf) -> Result<Owned
             program.load(name, btf)?;
             program.attach()?;
         }
-        Attach::RunOnCpu => {
+        Attach::RunOnCpu(_) => {
             let program: &mut RawTracePoint = program.try_into()?;
             program.load()?;
         }
-        Attach::Iter(name) => {
+        Attach::Iter(name, _) => {
             let program: &mut Iter = program.try_into()?;
             program.load(name, btf)?;
         }

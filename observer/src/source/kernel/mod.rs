@@ -6,20 +6,32 @@
 mod bpf_sys;
 pub mod btf;
 mod fields;
+mod kswapd;
 mod living;
 mod load;
 mod maps;
+mod oom;
 mod page_alloc;
 pub mod probes;
+mod reclaim;
+mod ring;
 mod sizes;
 
-use std::{io, os::fd::AsFd, path::PathBuf};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+};
 
 use load::Object;
+use maps::Array;
+use observer_ebpf::abi::losses::{LOSSES, Loss as RawLoss};
+use sizes::Sizes;
 
 use crate::snapshot::{
-    Coverage, Name, Snapshot,
+    CgroupId, Coverage, Log2Histogram, Name, Snapshot,
     coverage::{Loss, Source},
+    oom::OomKill,
 };
 
 /// How to load.
@@ -40,21 +52,43 @@ impl Default for Options {
 /// The kernel side. Dropping it, or the end of the process for any reason, detaches everything.
 #[derive(Debug)]
 pub struct Kernel {
+    readers: Readers,
     object: Object,
+}
+
+/// What reads the maps; a reader is `None` if its probes are not attached.
+#[derive(Debug, Default)]
+struct Readers {
     page_alloc: Option<page_alloc::Reader>,
+    reclaim: Option<reclaim::Reader>,
+    kswapd: Option<kswapd::Reader>,
+    oom: Option<oom::Reader>,
+    losses: Option<Array<u64>>,
+}
+
+impl Readers {
+    fn open(object: &mut Object, sizes: Sizes) -> Self {
+        let feeds = |part| object.feeds(part);
+        let (page_alloc, reclaim, kswapd, oom) = (feeds("page_alloc"), feeds("reclaim"), feeds("kswapd"), feeds("oom"));
+        let Some(ebpf) = object.ebpf.as_mut() else { return Self::default() };
+        let cpus = maps::possible_cpus().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+        let page_size = page_size();
+        Self {
+            page_alloc: page_alloc.then(|| page_alloc::Reader::open(ebpf, cpus).ok()).flatten(),
+            reclaim: reclaim.then(|| reclaim::Reader::open(ebpf, sizes.reclaim_processes, page_size).ok()).flatten(),
+            kswapd: kswapd.then(|| kswapd::Reader::open(ebpf, sizes.kswapd_requesters).ok()).flatten(),
+            oom: oom.then(|| oom::Reader::open(ebpf, page_size).ok()).flatten(),
+            losses: Array::open(ebpf, "obs_losses").ok(),
+        }
+    }
 }
 
 impl Kernel {
     /// Loads the eBPF object and attaches what this kernel takes.
     pub fn load(object: &[u8], options: &Options) -> (Self, Coverage) {
-        let object = Object::load(object, options);
-        let cpus = maps::possible_cpus().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-        let page_alloc = object
-            .ebpf
-            .as_ref()
-            .filter(|_| object.works("page_alloc"))
-            .and_then(|ebpf| page_alloc::Reader::open(ebpf, cpus).ok());
-        let kernel = Self { object, page_alloc };
+        let sizes = Sizes::within(options.memory_budget);
+        let mut object = Object::load(object, options, sizes);
+        let kernel = Self { readers: Readers::open(&mut object, sizes), object };
         let mut coverage = Coverage::default();
         kernel.describe(&mut coverage);
         (kernel, coverage)
@@ -63,9 +97,23 @@ impl Kernel {
     /// Reads every map into its part of the snapshot and adds probes and losses to the coverage.
     pub fn read(&mut self, snapshot: &mut Snapshot) {
         let flush = self.object.program("page_alloc_flush").map(AsFd::as_fd);
-        let read = self.page_alloc.as_mut().map(|r| r.read(flush));
-        snapshot.page_alloc = keep(read, "bpf map obs_alloc_procs", &mut snapshot.coverage);
-        self.describe(&mut snapshot.coverage);
+        let oom_lost = self.loss(RawLoss::OomRingFull);
+        let (readers, coverage) = (&mut self.readers, &mut snapshot.coverage);
+        snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush)), "page_alloc", coverage);
+        snapshot.reclaim = keep(readers.reclaim.as_mut().map(reclaim::Reader::read), "reclaim", coverage);
+        snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
+        snapshot.oom = keep(readers.oom.as_mut().map(|r| r.read(oom_lost)), "oom", coverage);
+        self.describe(coverage);
+    }
+
+    /// Takes the events that have come since the last call. They are also in the next snapshot.
+    pub fn drain_events(&mut self) -> Vec<OomKill> {
+        self.readers.oom.as_mut().map(oom::Reader::drain).unwrap_or_default()
+    }
+
+    /// A descriptor that becomes readable when an event has come; `None` without the OOM probe.
+    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.readers.oom.as_ref().map(AsFd::as_fd)
     }
 
     fn describe(&self, coverage: &mut Coverage) {
@@ -73,9 +121,16 @@ impl Kernel {
         let misses = probes.iter().filter_map(|p| Some((p, p.recursion_misses?)));
         coverage.losses.extend(misses.map(|(p, n)| loss(format!("{}: events missed by recursion", p.name), n)));
         coverage.probes.extend(probes);
-        if let Some(reader) = &self.page_alloc {
+        if let Some(reader) = &self.readers.page_alloc {
             coverage.losses.push(loss("page_alloc: slots read late".to_owned(), reader.late()));
         }
+        if self.readers.losses.is_some() {
+            coverage.losses.extend(LOSSES.iter().map(|(what, words)| loss((*words).to_owned(), self.loss(*what))));
+        }
+    }
+
+    fn loss(&self, what: RawLoss) -> u64 {
+        self.readers.losses.as_ref().and_then(|map| map.get(what as u32).ok()).unwrap_or(0)
     }
 }
 
@@ -84,13 +139,42 @@ fn loss(what: String, count: u64) -> Loss {
 }
 
 /// Notes a read that failed, and gives what there is.
-fn keep<T>(read: Option<io::Result<T>>, name: &str, coverage: &mut Coverage) -> Option<T> {
+fn keep<T>(read: Option<io::Result<T>>, part: &str, coverage: &mut Coverage) -> Option<T> {
     let error = match read? {
         Ok(value) => return Some(value),
         Err(e) => e,
     };
-    coverage
-        .sources
-        .push(Source { name: name.to_owned(), missing: Some(Name::from_bytes(error.to_string().as_bytes())) });
+    let missing = Some(Name::from_bytes(error.to_string().as_bytes()));
+    coverage.sources.push(Source { name: format!("bpf maps of {part}"), missing });
     None
+}
+
+/// A cgroup id of the ABI, where 0 is unknown.
+fn cgroup(id: u64) -> Option<CgroupId> {
+    (id != 0).then_some(CgroupId(id))
+}
+
+/// A histogram of the ABI, without the empty buckets at its end.
+fn histogram(buckets: &[u64]) -> Log2Histogram {
+    let used = buckets.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
+    Log2Histogram { buckets: buckets.iter().take(used).copied().collect() }
+}
+
+fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|size| u64::try_from(size).ok())
+        .unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_ends_with_its_last_count() {
+        assert_eq!(histogram(&[0, 2, 0, 1, 0, 0]).buckets, [0, 2, 0, 1]);
+        assert_eq!(histogram(&[0; 64]), Log2Histogram::default());
+    }
 }

@@ -10,12 +10,12 @@ use aya::Ebpf;
 use observer_ebpf::abi::page_alloc::{BUSY, FAILED, Key, ORDERS, Value};
 
 use super::{
-    bpf_sys,
+    bpf_sys, cgroup,
     living::{Liveness, in_ticks},
     maps::{Array, Table},
 };
 use crate::snapshot::{
-    CgroupId, Name,
+    Name,
     page_alloc::{self as snapshot, AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
 };
 
@@ -111,10 +111,6 @@ fn process(key: &Key, value: &Value) -> ProcessAlloc {
         comm: Name::from_c_bytes(&value.comm),
         counts: counts(value),
     }
-}
-
-fn cgroup(id: u64) -> Option<CgroupId> {
-    (id != 0).then_some(CgroupId(id))
 }
 
 fn counts(value: &Value) -> AllocCounts {

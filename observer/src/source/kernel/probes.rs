@@ -3,12 +3,21 @@
 /// How a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attach {
-    /// To a raw tracepoint with types from BTF. The second form is the pattern of arguments that the program expects.
-    TpBtf(&'static str, &'static [Arg]),
-    /// Run by the user side on a chosen CPU; never attached.
-    RunOnCpu,
-    /// An iterator over kernel objects.
-    Iter(&'static str),
+    /// To a raw tracepoint with types from BTF: the first form whose arguments are those of the running kernel.
+    TpBtf(&'static str, &'static [Form]),
+    /// Run by the user side on a chosen CPU; never attached. The program's name.
+    RunOnCpu(&'static str),
+    /// An iterator over kernel objects: which, and the program's name.
+    Iter(&'static str, &'static str),
+}
+
+/// A program for one signature of a tracepoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Name in the object and, cut at 15 bytes, in `bpftool prog show`.
+    pub program: &'static str,
+    /// The arguments that it expects; more may follow.
+    pub args: &'static [Arg],
 }
 
 /// Shape of a tracepoint's argument.
@@ -18,17 +27,13 @@ pub enum Arg {
     Int,
     /// A pointer to the named structure.
     Ptr(&'static str),
-    /// Anything: the program does not read it.
-    Any,
 }
 
-/// One program.
+/// One probe.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProbeSpec {
     /// Name in the coverage.
     pub name: &'static str,
-    /// Name in the object and, cut at 15 bytes, in `bpftool prog show`.
-    pub program: &'static str,
     /// How it is attached.
     pub attach: Attach,
     /// Part of the snapshot that it fills.
@@ -44,8 +49,8 @@ impl ProbeSpec {
     pub fn place(&self) -> String {
         match self.attach {
             TpBtf(name, _) => format!("tp_btf/{name}"),
-            RunOnCpu => format!("raw_tp, run on each CPU: {}", self.program),
-            Iter(name) => format!("iter/{name}"),
+            RunOnCpu(program) => format!("raw_tp/{program}, run on each CPU"),
+            Iter(name, _) => format!("iter/{name}"),
         }
     }
 }
@@ -53,22 +58,60 @@ impl ProbeSpec {
 use Arg::{Int, Ptr};
 use Attach::{Iter, RunOnCpu, TpBtf};
 
+/// A probe with one form.
+const fn tp(name: &'static str, tracepoint: &'static str, forms: &'static [Form], feeds: &'static str) -> ProbeSpec {
+    ProbeSpec { name, attach: TpBtf(tracepoint, forms), feeds, fields: &["task"], replaced_by: None }
+}
+
+const fn form(program: &'static str, args: &'static [Arg]) -> Form {
+    Form { program, args }
+}
+
 /// The table, in the order of loading.
 pub const PROBES: &[ProbeSpec] = &[
     ProbeSpec {
         name: "page_alloc_flush",
-        program: "obs_alloc_flush",
-        attach: RunOnCpu,
+        attach: RunOnCpu("obs_alloc_flush"),
         feeds: "page_alloc",
         fields: &[],
         replaced_by: Some("the same counts, late by what each CPU holds back"),
     },
     ProbeSpec {
-        name: "page_alloc",
-        program: "obs_page_alloc",
-        attach: TpBtf("mm_page_alloc", &[Ptr("page"), Int, Int, Int]),
-        feeds: "page_alloc",
-        fields: &["task"],
         replaced_by: Some("/proc/vmstat pgalloc_*, of the whole host"),
+        ..tp("page_alloc", "mm_page_alloc", &[form("obs_page_alloc", &[Ptr("page"), Int, Int, Int])], "page_alloc")
+    },
+    ProbeSpec {
+        fields: &[],
+        replaced_by: Some("/proc/vmstat pageoutrun"),
+        ..tp("kswapd_wake", "mm_vmscan_kswapd_wake", &[form("obs_kswapd_wake", &[Int, Int, Int])], "kswapd")
+    },
+    ProbeSpec {
+        fields: &[],
+        ..tp("kswapd_sleep", "mm_vmscan_kswapd_sleep", &[form("obs_kswapd_sleep", &[Int])], "kswapd")
+    },
+    tp("kswapd_requesters", "mm_vmscan_wakeup_kswapd", &[form("obs_kswapd_asked", &[Int, Int, Int, Int])], "kswapd"),
+    ProbeSpec {
+        replaced_by: Some("/proc/vmstat allocstall_*, /proc/pressure/memory"),
+        ..tp(
+            "direct_reclaim_begin",
+            "mm_vmscan_direct_reclaim_begin",
+            &[form("obs_direct_begin", &[Int, Int])],
+            "reclaim",
+        )
+    },
+    tp("direct_reclaim_end", "mm_vmscan_direct_reclaim_end", &[form("obs_direct_end", &[Int])], "reclaim"),
+    ProbeSpec {
+        replaced_by: Some("memory.pressure of the cgroup, memory.events max"),
+        ..tp("memcg_reclaim_begin", "mm_vmscan_memcg_reclaim_begin", &[form("obs_memcg_begin", &[Int, Int])], "reclaim")
+    },
+    tp("memcg_reclaim_end", "mm_vmscan_memcg_reclaim_end", &[form("obs_memcg_end", &[Int])], "reclaim"),
+    ProbeSpec {
+        replaced_by: Some("/proc/vmstat oom_kill, the kernel log"),
+        ..tp(
+            "oom",
+            "mark_victim",
+            &[form("obs_oom_task", &[Ptr("task_struct"), Int]), form("obs_oom_pid", &[Int])],
+            "oom",
+        )
     },
 ];

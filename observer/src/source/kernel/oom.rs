@@ -1,0 +1,102 @@
+//! Reads OOM kills: events from the ring buffer, the count from its map.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use aya::Ebpf;
+use observer_ebpf::abi::{
+    oom::{Event, Task},
+    reclaim::{DIRECT, Last, MEMCG},
+};
+
+use super::{cgroup, maps::Array, ring::Ring};
+use crate::snapshot::{
+    Name,
+    oom::{Oom, OomKill, OomReclaim, OomTask},
+    reclaim::ReclaimKind,
+};
+
+/// Reader of OOM kills.
+#[derive(Debug)]
+pub(super) struct Reader {
+    ring: Ring,
+    kills: Array<u64>,
+    recent: VecDeque<OomKill>,
+    page_size: u64,
+}
+
+impl Reader {
+    /// Opens the maps and takes the ring buffer.
+    pub(super) fn open(ebpf: &mut Ebpf, page_size: u64) -> io::Result<Self> {
+        Ok(Self {
+            kills: Array::open(ebpf, "obs_oom_kills")?,
+            ring: Ring::open(ebpf, "obs_oom_events")?,
+            recent: VecDeque::new(),
+            page_size,
+        })
+    }
+
+    /// Takes what is in the ring buffer and gives the new kills.
+    pub(super) fn drain(&mut self) -> Vec<OomKill> {
+        let mut new = Vec::new();
+        let page_size = self.page_size;
+        self.ring.drain(|event: &Event| new.push(kill(event, page_size)));
+        self.recent.extend(new.iter().cloned());
+        let too_many = self.recent.len().saturating_sub(Oom::KEPT);
+        self.recent.drain(..too_many);
+        new
+    }
+
+    /// Reads the counts; `events_lost` is what the ring buffer had no place for.
+    pub(super) fn read(&mut self, events_lost: u64) -> io::Result<Oom> {
+        self.drain();
+        Ok(Oom { kills: self.kills.get(0)?, events_lost, recent: self.recent.clone() })
+    }
+}
+
+impl AsFd for Reader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+fn kill(event: &Event, page_size: u64) -> OomKill {
+    OomKill {
+        monotonic_ns: event.monotonic_ns,
+        sequence: event.sequence,
+        trigger: task(&event.trigger),
+        victim: task(&event.victim),
+        last_reclaim: reclaim(&event.reclaim, event.monotonic_ns, page_size),
+    }
+}
+
+fn task(raw: &Task) -> OomTask {
+    let comm = Name::from_c_bytes(&raw.comm);
+    OomTask {
+        pid: (raw.tgid != 0).then_some(raw.tgid),
+        tid: raw.tid,
+        comm: (!comm.is_empty()).then_some(comm),
+        cgroup: cgroup(raw.cgroup),
+        cgroup_path: None,
+    }
+}
+
+fn reclaim(raw: &Last, kill_ns: u64, page_size: u64) -> Option<OomReclaim> {
+    let kind = match raw.kind {
+        DIRECT => ReclaimKind::Direct,
+        MEMCG => ReclaimKind::Memcg,
+        _ => return None,
+    };
+    let ended = raw.ended != 0;
+    Some(OomReclaim {
+        kind,
+        order: raw.order,
+        gfp: raw.gfp,
+        begun_before_ns: kill_ns.saturating_sub(raw.begin_ns),
+        duration_ns: ended.then_some(raw.duration_ns),
+        reclaimed_bytes: ended.then_some(raw.pages.saturating_mul(page_size)),
+    })
+}
