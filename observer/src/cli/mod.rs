@@ -1,19 +1,26 @@
 //! The command line: what may be asked, one file a subcommand.
 
 pub mod doctor;
+mod duration;
+mod interrupt;
+mod live;
+mod print;
 pub mod record;
+
 pub mod report;
 pub mod serve;
 pub mod top;
 mod version;
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::snapshot::Name;
 
 /// Sees memory pressure and network throughput from inside the kernel, and says what is wrong and why.
 ///
@@ -84,8 +91,14 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     if error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(closed) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("observer: {error:#}");
+    // A path in it may have been chosen by somebody else.
+    let _ = writeln!(io::stderr(), "observer: {}", Name::from(format!("{error:#}")));
     ExitCode::FAILURE
+}
+
+/// The exit code after a signal, as a shell gives it.
+fn interrupted(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
 /// Sends log lines to stderr: warnings, with --verbose all that is done; `OBSERVER_LOG` takes a filter of `tracing`.

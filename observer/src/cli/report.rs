@@ -1,14 +1,85 @@
-//! `observer report`: one interval of this host, as text or JSON.
+//! `observer report`: one interval of this host or of a recording, as text or JSON.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::Global;
+use super::{
+    Global, duration,
+    interrupt::{Interrupt, Wait},
+    live, print,
+};
+use crate::{
+    diagnose::diagnose,
+    model::Model,
+    output::{
+        json,
+        report::{self, Report, Section},
+    },
+};
 
 /// Options of `observer report`.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Args {}
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub struct Args {
+    /// Print this part with all its rows; without it all parts, cut to their top rows
+    #[arg(value_enum)]
+    pub section: Option<Section>,
+    /// How long to look: 100ms to 1h
+    #[arg(long = "for", value_name = "TIME", default_value = "3s", value_parser = duration::interval)]
+    pub time: Duration,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Take a recording instead of this host: from its first snapshot to its last
+    #[arg(long, value_name = "DIR", conflicts_with = "time")]
+    pub replay: Option<PathBuf>,
+    /// Begin this long after the recording's first snapshot
+    #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]
+    pub begin: Option<Duration>,
+    /// End this long after the recording's first snapshot
+    #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]
+    pub end: Option<Duration>,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { section: None, time: Duration::from_secs(3), json: false, replay: None, begin: None, end: None }
+    }
+}
 
 /// Runs the command.
-pub fn run(_args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the command `report` is not built yet")
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    let model = match &args.replay {
+        Some(_) => anyhow::bail!("recordings cannot be read yet"),
+        None => match observe(args.time)? {
+            Ok(model) => model,
+            Err(signal) => return Ok(super::interrupted(signal)),
+        },
+    };
+    let diagnosis = diagnose(std::slice::from_ref(&model));
+    let report = Report { model: &model, diagnosis: &diagnosis, section: args.section };
+    let text = if args.json {
+        json::document(&report, io::stdout().is_terminal())? + "\n"
+    } else {
+        report::text(&report, print::style(global))
+    };
+    print::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at this host for `time`. The inner error is the number of the signal that ended it.
+fn observe(time: Duration) -> anyhow::Result<Result<Model, i32>> {
+    let mut interrupt = Interrupt::new()?;
+    let mut collector = live::collector();
+    let before = collector.snapshot();
+    tracing::debug!("looking for {time:?}");
+    if let Wait::Interrupted(signal) = interrupt.wait(time) {
+        return Ok(Err(signal));
+    }
+    let now = collector.snapshot();
+    Ok(Ok(Model::new(&now, Some(&before))))
 }

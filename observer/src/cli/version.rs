@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::Global;
+use super::{Global, print};
 
 /// Prints the version.
 pub(super) fn run(_global: &Global) -> anyhow::Result<ExitCode> {
-    println!("observer {}", env!("CARGO_PKG_VERSION"));
+    print::print(&format!("observer {}\n", env!("CARGO_PKG_VERSION")))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,118 @@
+//! The report as one JSON document.
+//!
+//! The keys are the names of the model's fields: snake_case, base units, ratios 0 to 1, times in seconds unless the key ends in
+//! `_ns`. A part that could not be seen is `null`, and `coverage` says why; a part that was not asked for is left out.
+
+use serde::Serialize;
+
+use super::report::{Report, Section};
+use crate::{
+    diagnose::{Finding, Undecided},
+    model::{Model, interval::Interval},
+    snapshot::{
+        Host, Stamp,
+        coverage::{Loss, Probe, Source},
+    },
+};
+
+/// Version of the document: it grows when a key changes its meaning or goes away, not when one is added.
+pub const VERSION: u32 = 1;
+
+/// A part of the model: outer `None` if it was not asked for, inner `None` (`null`) if it was not seen.
+type Part<'a, T> = Option<&'a T>;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    observer_version: &'static str,
+    section: &'static str,
+    taken_at: String,
+    stamp: Stamp,
+    host: &'a Host,
+    interval: Option<Interval>,
+    findings: &'a [Finding],
+    undecided: &'a [Undecided],
+    #[serde(flatten)]
+    parts: Parts<'a>,
+    coverage: Coverage<'a>,
+}
+
+#[derive(Serialize)]
+struct Parts<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Part<'a, crate::model::memory::Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pressure: Part<'a, Option<crate::snapshot::pressure::Pressure>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroups: Part<'a, Option<Vec<crate::model::cgroup::Cgroup>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Part<'a, Option<crate::snapshot::process::Processes>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_alloc: Part<'a, Option<crate::model::page_alloc::PageAlloc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reclaim: Part<'a, Option<crate::model::reclaim::Reclaim>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kswapd: Part<'a, Option<crate::model::kswapd::Kswapd>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom: Part<'a, Option<crate::model::oom::Oom>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Part<'a, crate::model::tcp::Tcp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links: Part<'a, Option<Vec<crate::model::link::Link>>>,
+}
+
+#[derive(Serialize)]
+struct Coverage<'a> {
+    full: bool,
+    probes: &'a [Probe],
+    sources: &'a [Source],
+    losses: &'a [Loss],
+}
+
+impl<'a> Parts<'a> {
+    fn of(model: &'a Model, asked: Option<Section>) -> Self {
+        fn part<T>(value: &T, asked: bool) -> Option<&T> {
+            asked.then_some(value)
+        }
+        let any_of = |sections: &[Section]| asked.is_none_or(|s| sections.contains(&s));
+        let memory = any_of(&[Section::Memory]);
+        let memory_or_oom = any_of(&[Section::Memory, Section::Oom]);
+        Self {
+            memory: part(&model.memory, memory_or_oom),
+            pressure: part(&model.pressure, memory),
+            cgroups: part(&model.cgroups, memory_or_oom),
+            processes: part(&model.processes, memory_or_oom),
+            page_alloc: part(&model.page_alloc, memory),
+            reclaim: part(&model.reclaim, memory),
+            kswapd: part(&model.kswapd, memory),
+            oom: part(&model.oom, any_of(&[Section::Oom])),
+            tcp: part(&model.tcp, any_of(&[Section::Tcp])),
+            links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),
+        }
+    }
+}
+
+/// The document, on one line, or indented for a person.
+pub fn document(report: &Report<'_>, indented: bool) -> serde_json::Result<String> {
+    let Report { model, diagnosis, section } = *report;
+    let coverage = &model.coverage;
+    let document = Document {
+        version: VERSION,
+        observer_version: env!("CARGO_PKG_VERSION"),
+        section: section.map_or("all", Section::name),
+        taken_at: super::report::utc(model.stamp),
+        stamp: model.stamp,
+        host: &model.host,
+        interval: model.interval,
+        findings: &diagnosis.findings,
+        undecided: &diagnosis.undecided,
+        parts: Parts::of(model, section),
+        coverage: Coverage {
+            full: coverage.is_full(),
+            probes: &coverage.probes,
+            sources: &coverage.sources,
+            losses: &coverage.losses,
+        },
+    };
+    if indented { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) }
+}

@@ -1,0 +1,43 @@
+//! What is wrong: each verdict with its evidence and advice.
+
+use super::Page;
+use crate::{
+    diagnose::{Diagnosis, Finding, Severity, Undecided},
+    output::text::{Column, Cut, Paint, Table},
+};
+
+const EVIDENCE: &[Column] =
+    &[Column::cut("evidence", Cut::End), Column::right("value"), Column::cut("source", Cut::End)];
+
+pub(super) fn write(out: &mut String, page: &Page<'_>, diagnosis: &Diagnosis) {
+    page.title(out, "FINDINGS");
+    if diagnosis.findings.is_empty() {
+        let decided = diagnosis.undecided.is_empty();
+        let text = if decided { "Nothing found wrong." } else { "Nothing found wrong by the rules that could tell." };
+        out.push_str(&format!("  {}\n", page.style.paint(Paint::Good, text)));
+    }
+    diagnosis.findings.iter().for_each(|f| finding(out, page, f));
+    diagnosis.undecided.iter().for_each(|u| undecided(out, page, u));
+}
+
+fn finding(out: &mut String, page: &Page<'_>, finding: &Finding) {
+    let (word, paint) = match finding.severity {
+        Severity::Info => ("INFO", Paint::Heading),
+        Severity::Warning => ("WARNING", Paint::Warning),
+        Severity::Critical => ("CRITICAL", Paint::Critical),
+    };
+    let first = format!("  {} ", page.style.paint(paint, word));
+    page.style.paragraph(out, &first, 4, &format!("{} [{}]", finding.verdict, finding.rule));
+    let mut table = Table::new(EVIDENCE);
+    finding.evidence.iter().for_each(|e| table.row([e.what.clone(), e.value.clone(), e.source.clone()]));
+    if !table.is_empty() {
+        table.render(out, page.style, 4);
+    }
+    finding.advice.iter().for_each(|advice| page.style.paragraph(out, "    -> ", 7, advice));
+}
+
+fn undecided(out: &mut String, page: &Page<'_>, undecided: &Undecided) {
+    let reason = undecided.reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
+    let text = format!("{} cannot tell, it lacks {}{reason}", undecided.rule, undecided.lacks);
+    page.style.paragraph(out, "  ? ", 4, &text);
+}

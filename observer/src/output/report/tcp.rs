@@ -1,0 +1,177 @@
+//! TCP: the own namespace, the life cycle by namespace, connections with what limits them, and interfaces.
+
+use super::{Page, Section, name, tunnels};
+use crate::{
+    model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
+    output::text::{Column, Cut, Table},
+    snapshot::{coverage::Source, tcp::ends},
+    units,
+};
+
+pub(super) fn write(out: &mut String, page: &Page<'_>) {
+    page.title(out, "TCP");
+    let tcp = &page.model.tcp;
+    own(out, page, &tcp.own);
+    match &tcp.namespaces {
+        Some(rows) if rows.is_empty() => page.fact(out, "opens", "no connection began or ended in any namespace"),
+        Some(rows) => namespaces(out, page, rows),
+        None => page.not_seen(out, "life cycle", "tcp.namespaces"),
+    }
+    match &tcp.sockets {
+        Some(open) => connections(out, page, open),
+        None => page.not_seen(out, "connections", "tcp.sockets"),
+    }
+    match &tcp.closed {
+        Some(rows) if rows.is_empty() => {}
+        Some(rows) => closed(out, page, rows),
+        None => page.not_seen(out, "closed connections", "tcp.closed"),
+    }
+    if page.detailed {
+        match &page.model.links {
+            Some(links) => {
+                out.push('\n');
+                page.subtitle(out, "Interfaces");
+                tunnels::interfaces(out, page, &links.iter().collect::<Vec<_>>());
+            }
+            None => page.not_seen_because(out, "interfaces", page.model.coverage.source_reason(Source::LINKS)),
+        }
+    }
+}
+
+fn own(out: &mut String, page: &Page<'_>, own: &OwnNamespace) {
+    let Some(established) = own.established else {
+        let reason = page.model.coverage.source_reason(Source::SNMP);
+        return page.not_seen_because(out, "own namespace", reason);
+    };
+    let events = |r| units::or_unknown(r, units::per_second);
+    let text = format!(
+        "{established} established; opened from here {}, accepted {}, refused by listeners {}, resets sent {}",
+        events(own.active_opens),
+        events(own.passive_opens),
+        events(own.listen_drops),
+        events(own.resets_sent)
+    );
+    page.fact(out, "own netns", &text);
+    let ratio = own.retrans_ratio.map_or(String::new(), |r| format!(" ({})", units::percent(r)));
+    let text = format!(
+        "{} sent, {} sent again{ratio}, time-outs {}",
+        events(own.out_segs),
+        events(own.retrans_segs),
+        events(own.timeouts)
+    );
+    page.fact(out, "segments", &text);
+}
+
+const NAMESPACES: &[Column] = &[
+    Column::right("netns"),
+    Column::right("opens"),
+    Column::right("closes"),
+    Column::right("sent again"),
+    Column::right("all opened"),
+    Column::right("accepted"),
+    Column::right("failed"),
+    Column::right("reset"),
+];
+
+fn namespaces(out: &mut String, page: &Page<'_>, rows: &[Namespace]) {
+    out.push('\n');
+    page.subtitle(out, "Life cycle by network namespace (the last four since the probes were attached)");
+    let count = |n: Option<u64>| units::or_unknown(n.map(|n| n as f64), units::count);
+    let mut table = Table::new(NAMESPACES);
+    for n in rows.iter().take(page.rows()) {
+        table.row([
+            n.now.netns.to_string(),
+            units::or_unknown(n.opens, units::per_second),
+            units::or_unknown(n.closes, units::per_second),
+            units::or_unknown(n.retrans, units::per_second),
+            count(Some(n.now.active_opens)),
+            count(Some(n.now.passive_opens)),
+            count(n.now.attempt_fails),
+            count(n.now.estab_resets),
+        ]);
+    }
+    table.render(out, page.style, 2);
+    page.left_out(out, rows.len(), Section::Tcp);
+}
+
+const CONNECTIONS: &[Column] = &[
+    Column::cut("connection", Cut::End),
+    Column::right("sent"),
+    Column::right("received"),
+    Column::right("rtt"),
+    Column::right("sent again"),
+    Column::left("limited by"),
+];
+
+fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
+    let total = open.list.len() as u64 + open.not_listed;
+    let unread = match open.namespaces_not_read {
+        0 => String::new(),
+        n => format!(", {n} could not be entered"),
+    };
+    let text = format!("{total} open, {} listening, in {} namespaces{unread}", open.listening, open.namespaces);
+    page.fact(out, "sockets", &text);
+    if open.list.is_empty() {
+        return;
+    }
+    out.push('\n');
+    page.subtitle(out, "Connections with the most traffic");
+    let mut table = Table::new(CONNECTIONS);
+    for c in open.list.iter().take(page.rows()) {
+        table.row([
+            ends(&c.now).to_string(),
+            units::or_unknown(c.tx, units::bits_per_second),
+            units::or_unknown(c.rx, units::bits_per_second),
+            units::or_unknown(c.now.info.srtt_ns.map(|ns| ns as f64 / 1e9), units::seconds),
+            units::or_unknown(c.retrans_ratio, units::percent),
+            limit(c),
+        ]);
+    }
+    table.render(out, page.style, 2);
+    let all = usize::try_from(total).unwrap_or(usize::MAX);
+    page.left_out(out, all, Section::Tcp);
+}
+
+/// What kept a connection from sending more in the interval. Source: the kernel's chronographs (`tcp_sock.chrono_stat`).
+fn limit(connection: &Connection) -> String {
+    let Some(busy) = connection.busy_ratio else { return units::UNKNOWN.to_owned() };
+    let peer = connection.rwnd_limited_ratio.unwrap_or(0.0);
+    let buffer = connection.sndbuf_limited_ratio.unwrap_or(0.0);
+    let network = (busy - peer - buffer).max(0.0);
+    let idle = (1.0 - busy).max(0.0);
+    let shares = [("sender", idle), ("network", network), ("send buffer", buffer), ("peer window", peer)];
+    let most = shares.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    most.map_or(String::new(), |(what, share)| format!("{what} {}", units::percent(share)))
+}
+
+const CLOSED: &[Column] = &[
+    Column::right("port"),
+    Column::left("from"),
+    Column::right("closed"),
+    Column::right("sent"),
+    Column::right("received"),
+    Column::right("sent again"),
+    Column::right("rtt"),
+    Column::cut("cgroup", Cut::Start),
+];
+
+fn closed(out: &mut String, page: &Page<'_>, rows: &[ClosedRow]) {
+    out.push('\n');
+    page.subtitle(out, "Closed connections by service");
+    let mut table = Table::new(CLOSED);
+    for row in rows.iter().take(page.rows()) {
+        let totals = row.group.totals;
+        table.row([
+            row.group.port.to_string(),
+            if row.group.outgoing { "here" } else { "there" }.to_owned(),
+            units::count(totals.connections as f64),
+            units::bytes(totals.bytes_acked as f64),
+            units::bytes(totals.bytes_received as f64),
+            units::count(totals.retrans_segs as f64),
+            units::or_unknown(row.mean_srtt_seconds, units::seconds),
+            name(row.cgroup_path.as_ref()),
+        ]);
+    }
+    table.render(out, page.style, 2);
+    page.left_out(out, rows.len(), Section::Tcp);
+}
