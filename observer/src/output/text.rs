@@ -234,7 +234,7 @@ mod tests {
         let mut out = String::new();
         table().render(&mut out, Style { width: Some(30), color: false }, 0);
         assert!(out.lines().all(|l| width(l) <= 30), "{out}");
-        assert!(out.contains("..h/of/a/service"), "{out}");
+        assert!(out.contains("..ath/of/a/service\n"), "{out}");
     }
 
     #[test]
