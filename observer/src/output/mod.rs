@@ -3,5 +3,6 @@
 pub mod http;
 pub mod json;
 pub mod metrics;
+pub mod record;
 pub mod report;
 pub mod text;

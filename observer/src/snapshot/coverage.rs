@@ -89,7 +89,7 @@ pub struct Source {
     pub missing: Option<Name>,
 }
 
-/// Names of the sources, for [`Coverage::reason`].
+/// Names of the sources, for [`Coverage::source_reason`].
 impl Source {
     /// Fills `memory.meminfo`.
     pub const MEMINFO: &'static str = "/proc/meminfo";

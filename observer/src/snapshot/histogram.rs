@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A histogram whose bucket `i` counts the values `v` with `2^(i-1) <= v < 2^i`; bucket 0 counts the zeros.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Log2Histogram {
     /// Counts, the last bucket with all that is larger. Trailing zeros may be left out.
     pub buckets: Vec<u64>,

@@ -6,6 +6,7 @@ use super::Name;
 
 /// The moment of a snapshot, by two clocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stamp {
     /// `CLOCK_MONOTONIC` in nanoseconds, the clock of `bpf_ktime_get_ns`. Intervals are measured with it, never assumed.
     pub monotonic_ns: u64,
@@ -17,6 +18,7 @@ pub struct Stamp {
 
 /// The machine that a snapshot describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Host {
     /// `uname -n`.
     pub hostname: Name,

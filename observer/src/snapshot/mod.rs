@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that was seen at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Snapshot {
     /// When it was taken.
     pub stamp: Stamp,

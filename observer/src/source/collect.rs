@@ -2,6 +2,7 @@
 
 use super::cgroup::{self, CgroupReader};
 use super::file::{Buffer, Root};
+use super::kernel::{self, Kernel};
 use super::link::LinkReader;
 use super::oom_paths::OomPaths;
 use super::process::{self, Units};
@@ -18,11 +19,21 @@ pub struct Options {
     pub max_cgroups: usize,
     /// Processes that a snapshot lists at most.
     pub max_processes: usize,
+    /// The eBPF object to load; `None` leaves the kernel side out altogether, and the coverage then lists no probe.
+    pub object: Option<&'static [u8]>,
+    /// How to load it.
+    pub kernel: kernel::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root: Root::default(), max_cgroups: cgroup::DEFAULT_LIMIT, max_processes: process::DEFAULT_LIMIT }
+        Self {
+            root: Root::default(),
+            max_cgroups: cgroup::DEFAULT_LIMIT,
+            max_processes: process::DEFAULT_LIMIT,
+            object: Some(crate::object::OBJECT),
+            kernel: kernel::Options::default(),
+        }
     }
 }
 
@@ -33,24 +44,29 @@ pub struct Collector {
     units: Units,
     host: Host,
     buffer: Buffer,
+    kernel: Option<Kernel>,
     cgroups: Option<CgroupReader>,
     links: Option<LinkReader>,
     oom_paths: OomPaths,
 }
 
 impl Collector {
-    /// Prepares to read. What is missing is said by each snapshot, and tried again for each.
+    /// Loads the kernel side and prepares to read the rest. What is missing is said by each snapshot, and tried again for each.
     pub fn new(options: Options) -> Self {
         let units = host::units();
         let mut buffer = Buffer::default();
         let host = host::host(&options.root, &mut buffer, units);
         let oom_paths = OomPaths::new(options.max_cgroups);
-        Self { options, units, host, buffer, cgroups: None, links: None, oom_paths }
+        let kernel = options.object.map(|object| Kernel::load(object, &options.kernel).0);
+        Self { options, units, host, buffer, kernel, cgroups: None, links: None, oom_paths }
     }
 
     /// Reads everything now.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = Snapshot { stamp: host::stamp(), host: self.host.clone(), ..Snapshot::default() };
+        if let Some(kernel) = &mut self.kernel {
+            kernel.read(&mut snapshot);
+        }
         self.read_memory(&mut snapshot);
         self.read_network(&mut snapshot);
         self.read_cgroups(&mut snapshot);
@@ -144,6 +160,11 @@ mod tests {
     use super::*;
     use crate::source::fixtures::{V2_6_12, host as fixture};
 
+    /// Without the kernel side, which has its own tests.
+    fn files_of(root: Root) -> Options {
+        Options { root, object: None, ..Options::default() }
+    }
+
     /// Why each source is missing, without the files of cgroups, which differ between hosts.
     fn missing(snapshot: &Snapshot) -> Vec<(&str, &str)> {
         let sources = snapshot.coverage.sources.iter().filter(|s| !s.name.starts_with("cgroups "));
@@ -152,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_host_is_read_again_and_again() {
-        let mut collector = Collector::new(Options::default());
+        let mut collector = Collector::new(files_of(Root::default()));
         let (first, second) = (collector.snapshot(), collector.snapshot());
         assert_eq!(missing(&first), []);
         assert!(second.stamp.monotonic_ns > first.stamp.monotonic_ns);
@@ -166,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_folder_of_files_is_a_host() {
-        let mut collector = Collector::new(Options { root: Root::at(fixture(V2_6_12)), ..Options::default() });
+        let mut collector = Collector::new(files_of(Root::at(fixture(V2_6_12))));
         let snapshot = collector.snapshot();
         assert_eq!(missing(&snapshot), [], "{:?}", snapshot.coverage);
         assert_eq!(snapshot.cgroups.unwrap().list.len(), 4);
@@ -176,7 +197,7 @@ mod tests {
     #[test]
     fn an_empty_folder_gives_a_reason_for_each_source_and_no_values() {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::new(Options { root: Root::at(folder.path()), ..Options::default() });
+        let mut collector = Collector::new(files_of(Root::at(folder.path())));
         let snapshot = collector.snapshot();
         let missing = missing(&snapshot);
         assert_eq!(missing.len(), 11, "all but rtnetlink, which has no folder: {missing:?}");

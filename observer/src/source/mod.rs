@@ -17,6 +17,7 @@ pub mod memory;
 pub mod oom_paths;
 pub mod pressure;
 pub mod process;
+pub mod recording;
 pub mod tcp;
 pub mod zoneinfo;
 

@@ -1,0 +1,137 @@
+//! Taking out of a snapshot what names its host, its users and its peers.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::mask_names::{is_common_link, kernel_thread, unit_kind};
+use crate::snapshot::oom::{OomKill, OomTask};
+use crate::snapshot::tcp::Tcp;
+use crate::snapshot::{Host, Name, Snapshot};
+
+/// Puts pseudonyms in the place of names and addresses. What was equal stays equal within one recording, and what was
+/// different stays different; the pseudonyms are numbers in the order of first sight, so nothing can be computed back.
+///
+/// Masked are the host's name, boot id, process names (kernel threads keep theirs), each component of a cgroup's path,
+/// interface names that are not of the common `eth0` kind, and addresses other than loopback. Numbers stay: pids, uids,
+/// inodes, ports, sizes and times.
+#[derive(Debug, Default)]
+pub struct Masker {
+    hosts: Pseudonyms,
+    boots: Pseudonyms,
+    processes: Pseudonyms,
+    cgroups: Pseudonyms,
+    links: Pseudonyms,
+    addresses: HashMap<IpAddr, u32>,
+}
+
+#[derive(Debug, Default)]
+struct Pseudonyms(HashMap<String, usize>);
+
+impl Pseudonyms {
+    /// Number of a text, from 1.
+    fn number(&mut self, text: &str) -> usize {
+        if let Some(number) = self.0.get(text) {
+            return *number;
+        }
+        let number = self.0.len() + 1;
+        self.0.insert(text.to_owned(), number);
+        number
+    }
+}
+
+impl Masker {
+    /// Masks one snapshot of the recording.
+    pub fn mask(&mut self, snapshot: &mut Snapshot) {
+        // Every part is named, so that a new one has to be thought of here.
+        let Snapshot {
+            stamp: _,
+            host,
+            memory: _,
+            pressure: _,
+            cgroups,
+            processes,
+            page_alloc,
+            reclaim,
+            kswapd,
+            oom,
+            tcp,
+            links,
+            coverage: _,
+        } = snapshot;
+        self.mask_host(host);
+        for cgroup in cgroups.iter_mut().flat_map(|c| &mut c.list) {
+            self.mask_path(&mut cgroup.path);
+        }
+        let listed = processes.iter_mut().flat_map(|p| &mut p.list).map(|p| &mut p.comm);
+        let allocating = page_alloc.iter_mut().flat_map(|p| &mut p.processes).map(|p| &mut p.comm);
+        let requesting = kswapd.iter_mut().flat_map(|k| &mut k.requesters).map(|r| &mut r.comm);
+        listed.chain(allocating).chain(requesting).for_each(|comm| self.mask_comm(comm));
+        if let Some(reclaim) = reclaim {
+            let ended = reclaim.by_process.iter_mut().map(|p| &mut p.comm);
+            let running = reclaim.in_flight.iter_mut().map(|p| &mut p.comm);
+            ended.chain(running).for_each(|comm| self.mask_comm(comm));
+        }
+        for OomKill { trigger, victim, .. } in oom.iter_mut().flat_map(|o| &mut o.recent) {
+            self.mask_task(trigger);
+            self.mask_task(victim);
+        }
+        for link in links.iter_mut().flat_map(|l| &mut l.list) {
+            if !is_common_link(link.name.as_str()) {
+                link.name = Name::from(format!("link-{}", self.links.number(link.name.as_str())));
+            }
+        }
+        self.mask_tcp(tcp);
+    }
+
+    fn mask_host(&mut self, host: &mut Host) {
+        if !host.hostname.is_empty() {
+            host.hostname = Name::from(format!("host-{}", self.hosts.number(host.hostname.as_str())));
+        }
+        if !host.boot_id.is_empty() {
+            host.boot_id = Name::from(format!("boot-{}", self.boots.number(host.boot_id.as_str())));
+        }
+    }
+
+    fn mask_comm(&mut self, comm: &mut Name) {
+        if comm.is_empty() {
+            return;
+        }
+        *comm = match kernel_thread(comm.as_str()) {
+            Some(name) => Name::from(name),
+            None => Name::from(format!("process-{}", self.processes.number(comm.as_str()))),
+        };
+    }
+
+    fn mask_path(&mut self, path: &mut Name) {
+        let masked = path.as_str().split('/').map(|component| match component {
+            "" => String::new(),
+            _ => format!("cgroup-{}{}", self.cgroups.number(component), unit_kind(component)),
+        });
+        *path = Name::from(masked.collect::<Vec<_>>().join("/"));
+    }
+
+    fn mask_task(&mut self, task: &mut OomTask) {
+        task.comm.iter_mut().for_each(|comm| self.mask_comm(comm));
+        task.cgroup_path.iter_mut().for_each(|path| self.mask_path(path));
+    }
+
+    fn mask_tcp(&mut self, tcp: &mut Tcp) {
+        for socket in tcp.sockets.iter_mut().flat_map(|s| &mut s.list) {
+            socket.local.0 = self.address(socket.local.0);
+            socket.remote.0 = self.address(socket.remote.0);
+        }
+    }
+
+    /// An address of 240.0.0.0/4 (RFC 1112, never assigned) or 2001:db8::/32 (RFC 3849, for documentation).
+    fn address(&mut self, address: IpAddr) -> IpAddr {
+        if address.is_loopback() || address.is_unspecified() {
+            return address;
+        }
+        let next = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = *self.addresses.entry(address).or_insert(next);
+        match address {
+            IpAddr::V4(_) => Ipv4Addr::from_bits(0xf000_0000 | (number & 0x0fff_ffff)).into(),
+            IpAddr::V6(_) => Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(number)).into(),
+        }
+    }
+}

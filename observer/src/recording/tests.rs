@@ -1,0 +1,4 @@
+mod masking;
+mod round_trip;
+mod samples;
+mod writing;
