@@ -6,3 +6,4 @@ pub mod metrics;
 pub mod record;
 pub mod report;
 pub mod text;
+pub mod tui;

@@ -1,0 +1,205 @@
+//! Where snapshots come from, away from the drawing: a thread that reads on request and holds one answer at most.
+
+use std::{
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+
+use super::{header::Position, timeline::WINDOW_MODELS};
+use crate::snapshot::Snapshot;
+
+/// What the screen asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    /// This host, now.
+    Now,
+    /// The snapshot of a recording at that place.
+    At(usize),
+}
+
+/// What the screen gets.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Snapshots, oldest first.
+    pub(super) snapshots: Vec<Snapshot>,
+    /// True if they do not follow those that came before.
+    pub(super) replace: bool,
+    /// Place of the last of them in the recording.
+    pub(super) position: Option<Position>,
+}
+
+/// A recording that can be read at any place.
+pub trait Recording {
+    /// Snapshots in it.
+    fn count(&self) -> usize;
+    /// The snapshot at a place.
+    fn read(&mut self, place: usize) -> anyhow::Result<Snapshot>;
+}
+
+/// A thread that reads snapshots.
+#[derive(Debug)]
+pub struct Feed {
+    requests: SyncSender<Request>,
+    replies: mpsc::Receiver<anyhow::Result<Reply>>,
+    replays: bool,
+    asked: Option<Instant>,
+}
+
+impl Feed {
+    /// Reads this host. `open` runs on the thread of the feed: it may take its time to load probes.
+    pub fn live<R>(open: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<Self>
+    where
+        R: FnMut() -> Snapshot,
+    {
+        Self::start(false, || {
+            let mut read = open()?;
+            Ok(move |_| Ok(Reply { snapshots: vec![read()], replace: false, position: None }))
+        })
+    }
+
+    /// Reads a recording.
+    pub fn replay<R: Recording>(open: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<Self> {
+        Self::start(true, || {
+            let mut recording = open()?;
+            let mut last = None;
+            Ok(move |request| replay(&mut recording, request, &mut last))
+        })
+    }
+
+    fn start<A>(replays: bool, open: impl FnOnce() -> anyhow::Result<A> + Send + 'static) -> anyhow::Result<Self>
+    where
+        A: FnMut(Request) -> anyhow::Result<Reply>,
+    {
+        let (requests, asked) = sync_channel(1);
+        let (answers, replies) = mpsc::channel(1);
+        thread::Builder::new()
+            .name("observer-feed".to_owned())
+            .spawn(move || match open() {
+                Ok(mut answer) => {
+                    while let Ok(request) = asked.recv() {
+                        if answers.blocking_send(answer(request)).is_err() {
+                            break;
+                        }
+                    }
+                }
+                // Who asked has gone if this is not taken.
+                Err(e) => drop(answers.blocking_send(Err(e))),
+            })
+            .context("cannot start the thread that reads snapshots")?;
+        Ok(Self { requests, replies, replays, asked: None })
+    }
+
+    /// True if this is a recording.
+    pub(super) fn replays(&self) -> bool {
+        self.replays
+    }
+
+    /// For how long an answer has been awaited, in seconds; `None` if none is.
+    pub(super) fn awaited_seconds(&self) -> Option<f64> {
+        self.asked.map(|asked| asked.elapsed().as_secs_f64())
+    }
+
+    /// Asks for this host now, unless an answer is awaited already.
+    pub(super) fn ask_now(&mut self) {
+        self.ask(Request::Now);
+    }
+
+    /// Asks for a place of the recording, unless an answer is awaited already.
+    pub(super) fn ask_at(&mut self, place: usize) {
+        self.ask(Request::At(place));
+    }
+
+    fn ask(&mut self, request: Request) {
+        if self.asked.is_none() && self.requests.try_send(request).is_ok() {
+            self.asked = Some(Instant::now());
+        }
+    }
+
+    /// The answer, when it is there. `None` if the thread has ended, which it does only by a panic.
+    pub(super) async fn reply(&mut self) -> Option<anyhow::Result<Reply>> {
+        let reply = self.replies.recv().await;
+        self.asked = None;
+        reply
+    }
+}
+
+/// The next snapshot alone, or those of a window that ends at a place elsewhere.
+fn replay(recording: &mut impl Recording, request: Request, last: &mut Option<usize>) -> anyhow::Result<Reply> {
+    let count = recording.count();
+    let end = count.checked_sub(1).context("the recording holds no snapshot")?;
+    let place = match request {
+        Request::Now => last.map_or(0, |l| l + 1),
+        Request::At(place) => place,
+    }
+    .min(end);
+    let follows = last.is_some_and(|l| l + 1 == place);
+    let first = if follows { place } else { place.saturating_sub(WINDOW_MODELS) };
+    let snapshots = (first..=place).map(|i| recording.read(i)).collect::<anyhow::Result<_>>()?;
+    *last = Some(place);
+    Ok(Reply { snapshots, replace: !follows, position: Some(Position { index: place, count }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Numbered(usize);
+
+    impl Recording for Numbered {
+        fn count(&self) -> usize {
+            self.0
+        }
+
+        fn read(&mut self, place: usize) -> anyhow::Result<Snapshot> {
+            let mut snapshot = Snapshot::default();
+            snapshot.stamp.monotonic_ns = place as u64;
+            Ok(snapshot)
+        }
+    }
+
+    fn places(reply: &Reply) -> Vec<u64> {
+        reply.snapshots.iter().map(|s| s.stamp.monotonic_ns).collect()
+    }
+
+    #[test]
+    fn a_recording_is_read_one_by_one_or_from_anywhere() {
+        let (mut recording, mut last) = (Numbered(1000), None);
+        let mut at = |place| replay(&mut recording, Request::At(place), &mut last).unwrap();
+        assert_eq!(places(&at(0)), [0]);
+        let next = at(1);
+        assert_eq!((places(&next), next.replace), (vec![1], false));
+        let far = at(500);
+        assert_eq!((far.snapshots.len(), far.replace), (WINDOW_MODELS + 1, true));
+        assert_eq!(far.position, Some(Position { index: 500, count: 1000 }));
+        let beyond = at(5000);
+        assert_eq!(beyond.position, Some(Position { index: 999, count: 1000 }));
+        assert_eq!(places(&at(2)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_empty_recording_is_an_error() {
+        assert!(replay(&mut Numbered(0), Request::At(0), &mut None).is_err());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_fails_to_open_is_told() {
+        let mut feed = Feed::live(|| -> anyhow::Result<fn() -> Snapshot> { anyhow::bail!("no such host") }).unwrap();
+        feed.ask_now();
+        let error = feed.reply().await.expect("an answer").expect_err("an error");
+        assert_eq!(error.to_string(), "no such host");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn one_answer_is_awaited_at_a_time() {
+        let mut feed = Feed::live(|| Ok(Snapshot::default)).unwrap();
+        feed.ask_now();
+        feed.ask_now();
+        assert!(feed.awaited_seconds().is_some());
+        assert_eq!(feed.reply().await.unwrap().unwrap().snapshots.len(), 1);
+        assert_eq!(feed.awaited_seconds(), None);
+    }
+}

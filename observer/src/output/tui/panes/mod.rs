@@ -1,0 +1,30 @@
+//! The panes. Adding one is a file here, a row in [`PANES`] and a screen snapshot.
+
+mod memory;
+mod network;
+mod oom;
+mod overview;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::context::{Context, Facts};
+
+/// A pane.
+pub struct Pane {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Its name on the tab.
+    pub title: &'static str,
+    /// Table that has the keys at first.
+    pub(super) first_table: usize,
+    /// Draws it.
+    pub(super) draw: fn(&Context<'_>, Rect, &mut Buffer) -> Facts,
+}
+
+/// Every pane, in the order of the tabs.
+pub const PANES: &[Pane] = &[overview::PANE, memory::PANE, network::PANE, oom::PANE];
+
+/// Place of a pane by its name.
+pub fn by_name(name: &str) -> Option<usize> {
+    PANES.iter().position(|p| p.name == name)
+}

@@ -1,0 +1,313 @@
+//! Network: TCP of observer's own namespace, connections and what limits them, namespaces, closed connections, links.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::Pane;
+use crate::{
+    model::tcp::Connection,
+    output::tui::{
+        cells,
+        context::{Context, Facts},
+        stack,
+        table::{Cell, Column, Table},
+        text::{Cut, sparkline},
+        theme::Tone,
+    },
+    snapshot::{coverage::Source, tcp::State, tcp::ends},
+    units,
+};
+
+pub(super) const PANE: Pane = Pane { name: "network", title: "Network", first_table: 0, draw };
+
+fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
+    let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx)];
+    stack::draw(ctx, area, buf, &own_namespace(ctx, usize::from(area.width)), &tables)
+}
+
+/// Counters of observer's own network namespace.
+fn own_namespace(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
+    let theme = ctx.theme;
+    let own = &ctx.model.tcp.own;
+    let rate = |v: Option<f64>| units::or_unknown(v, units::per_second);
+    let label = |text: &str| Span::styled(text.to_owned(), theme.style(Tone::Dim));
+    let bad = |v: Option<f64>| {
+        let tone = if v.is_some_and(|v| v > 0.0) { Tone::Warn } else { Tone::Plain };
+        Span::styled(rate(v), theme.style(tone))
+    };
+    let ratio = units::or_unknown(own.retrans_ratio, units::percent);
+    let ratio_tone = match own.retrans_ratio {
+        Some(r) if r >= 0.05 => Tone::Bad,
+        Some(r) if r >= 0.01 => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    let bars = sparkline(&ctx.trend(|p| p.retrans), room.saturating_sub(66).min(60), 0.01, theme.glyphs);
+    let first = Line::from(vec![
+        label("TCP here  established "),
+        Span::raw(units::or_unknown(own.established.map(|n| n as f64), units::count)),
+        label("  connects "),
+        Span::raw(rate(own.active_opens)),
+        label("  accepts "),
+        Span::raw(rate(own.passive_opens)),
+        label("  segments out "),
+        Span::raw(rate(own.out_segs)),
+    ]);
+    let second = Line::from(vec![
+        label("retransmits "),
+        bad(own.retrans_segs),
+        label(" = "),
+        Span::styled(ratio, theme.style(ratio_tone)),
+        label("  timeouts "),
+        bad(own.timeouts),
+        label("  listen drops "),
+        bad(own.listen_drops),
+        label("  resets sent "),
+        Span::raw(rate(own.resets_sent)),
+        Span::styled(format!("  {bars}"), theme.style(ratio_tone)),
+    ]);
+    let mut lines = vec![first, second];
+    if own.established.is_none() {
+        lines.push(Line::styled(ctx.no_data("tcp", &[Source::SNMP, Source::NETSTAT]), theme.style(Tone::Warn)));
+    }
+    lines
+}
+
+const CONNECTIONS: &[Column] = &[
+    Column::text("connection", 24).cut(Cut::Middle),
+    Column::word("state", 11).rank(6),
+    Column::number("tx bit/s", 8),
+    Column::number("rx bit/s", 8),
+    Column::number("srtt", 7),
+    Column::number("cwnd", 5),
+    Column::number("retr", 5),
+    Column::number("busy", 6).rank(1),
+    Column::number("rwnd", 6).rank(2),
+    Column::number("sndbuf", 6).rank(3),
+    Column::number("unsent", 8).rank(4),
+    Column::number("delivery", 8).rank(5),
+    Column::number("netns", 10).rank(7),
+];
+
+pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let table = Table::new("Connections", CONNECTIONS);
+    let Some(open) = &ctx.model.tcp.sockets else {
+        return table.empty(ctx.no_data("tcp.sockets", &["tcp", "sockets"]));
+    };
+    let row = |c: &Connection| {
+        let info = &c.now.info;
+        vec![
+            Cell::text(ends(&c.now)),
+            Cell::text(state(c.now.state)),
+            cells::bit_rate(c.tx),
+            cells::bit_rate(c.rx),
+            cells::seconds(info.srtt_ns.map(|ns| ns as f64 / 1e9)),
+            cells::count(info.cwnd.map(u64::from)),
+            cells::trouble(c.retrans_in_interval.map(|n| n as f64)),
+            cells::ratio(c.busy_ratio),
+            cells::ratio(c.rwnd_limited_ratio).warn_from(0.1, 0.5),
+            cells::ratio(c.sndbuf_limited_ratio).warn_from(0.1, 0.5),
+            cells::bytes(info.notsent_bytes),
+            cells::bit_rate(info.delivery_rate.map(|r| r as f64)),
+            cells::id(c.now.netns),
+        ]
+    };
+    let mut note = format!("{} listening, {} namespaces", open.listening, open.namespaces);
+    if open.namespaces_not_read > 0 {
+        note = format!("{note}, {} not readable", open.namespaces_not_read);
+    }
+    if open.not_listed > 0 {
+        note = format!("{note}, {} more connections in no row", open.not_listed);
+    }
+    table
+        .rows(open.list.iter().map(row))
+        .note(Some(note))
+        .empty("no open connection")
+        .details(|i| open.list.get(i).map(connection_details).unwrap_or_default())
+}
+
+/// The state in the words of RFC 9293.
+fn state(state: State) -> &'static str {
+    match state {
+        State::Established => "ESTABLISHED",
+        State::SynSent => "SYN-SENT",
+        State::SynRecv => "SYN-RECV",
+        State::FinWait1 => "FIN-WAIT-1",
+        State::FinWait2 => "FIN-WAIT-2",
+        State::TimeWait => "TIME-WAIT",
+        State::Close => "CLOSE",
+        State::CloseWait => "CLOSE-WAIT",
+        State::LastAck => "LAST-ACK",
+        State::Listen => "LISTEN",
+        State::Closing => "CLOSING",
+        State::NewSynRecv => "NEW-SYN-RECV",
+    }
+}
+
+fn connection_details(c: &Connection) -> Vec<String> {
+    let info = &c.now.info;
+    let bytes = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bytes);
+    let count = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::count);
+    let time = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64 / 1e9), units::seconds);
+    let bits = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bits_per_second);
+    let ratio = |v: Option<f64>| units::or_unknown(v, units::percent);
+    vec![
+        format!(
+            "{}  {}  uid {}  inode {}  netns {}",
+            ends(&c.now),
+            state(c.now.state),
+            c.now.uid,
+            c.now.inode,
+            c.now.netns
+        ),
+        format!(
+            "since it began: acknowledged {}, sent {}, sent again {}, received {}, segments out {} in {} again {}",
+            bytes(info.bytes_acked),
+            bytes(info.bytes_sent),
+            bytes(info.bytes_retrans),
+            bytes(info.bytes_received),
+            count(info.segs_out),
+            count(info.segs_in),
+            count(info.retrans_segs)
+        ),
+        format!(
+            "rtt {} (least {}), cwnd {}, ssthresh {}, mss {}, in flight {}, time-outs in a row {}",
+            time(info.srtt_ns),
+            time(info.min_rtt_ns),
+            count(info.cwnd.map(u64::from)),
+            count(info.ssthresh.map(u64::from)),
+            bytes(info.mss.map(u64::from)),
+            count(info.packets_out.map(u64::from)),
+            count(info.backoff.map(u64::from))
+        ),
+        format!(
+            "windows: peer's {}, ours {}, not yet sent {}; pacing {}, delivery {}",
+            bytes(info.snd_wnd.map(u64::from)),
+            bytes(info.rcv_wnd.map(u64::from)),
+            bytes(info.notsent_bytes),
+            bits(info.pacing_rate),
+            bits(info.delivery_rate)
+        ),
+        format!(
+            "of the interval: busy {}, limited by the peer's window {}, by the send buffer {}; sent again {} of segments",
+            ratio(c.busy_ratio),
+            ratio(c.rwnd_limited_ratio),
+            ratio(c.sndbuf_limited_ratio),
+            ratio(c.retrans_ratio)
+        ),
+    ]
+}
+
+const LINKS: &[Column] = &[
+    Column::text("link", 10),
+    Column::word("kind", 8).rank(3),
+    Column::word("up", 4),
+    Column::number("rx bit/s", 8),
+    Column::number("tx bit/s", 8),
+    Column::number("rx pkt/s", 8).rank(1),
+    Column::number("tx pkt/s", 8).rank(1),
+    Column::number("trouble/s", 9),
+    Column::number("mtu", 6).rank(2),
+    Column::number("drops", 7).rank(4),
+    Column::number("errors", 7).rank(4),
+];
+
+fn links<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let list = ctx.model.links.as_deref();
+    Table::new("Links", LINKS)
+        .rows(list.unwrap_or_default().iter().map(|l| {
+            vec![
+                Cell::text(l.now.name.as_str()),
+                Cell::text(l.now.kind.as_ref().map_or("", |k| k.as_str())).tone(Tone::Dim),
+                if l.now.up { Cell::text("up") } else { Cell::text("down").tone(Tone::Dim) },
+                cells::bit_rate(l.rx),
+                cells::bit_rate(l.tx),
+                cells::rate(l.rx_packets_rate),
+                cells::rate(l.tx_packets_rate),
+                cells::trouble(l.trouble),
+                Cell::number(l.now.mtu.map(f64::from), |n| format!("{n:.0}")),
+                cells::count(Some(l.now.rx_dropped + l.now.tx_dropped)),
+                cells::count(Some(l.now.rx_errors + l.now.tx_errors)),
+            ]
+        }))
+        .empty(match list {
+            Some(_) => "no interface".to_owned(),
+            None => ctx.no_data("links", &[Source::LINKS]),
+        })
+}
+
+const NAMESPACES: &[Column] = &[
+    Column::text("network namespace", 12),
+    Column::number("opens/s", 8),
+    Column::number("closes/s", 8),
+    Column::number("retrans/s", 9),
+    Column::number("connects", 8).rank(1),
+    Column::number("accepts", 8).rank(1),
+    Column::number("fails", 7),
+    Column::number("resets", 7),
+    Column::number("rst out", 7).rank(2),
+    Column::number("rst in", 7).rank(2),
+];
+
+fn namespaces<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let list = ctx.model.tcp.namespaces.as_deref();
+    Table::new("Namespaces", NAMESPACES)
+        .rows(list.unwrap_or_default().iter().map(|n| {
+            vec![
+                cells::id(n.now.netns),
+                cells::rate(n.opens),
+                cells::rate(n.closes),
+                cells::trouble(n.retrans),
+                cells::count(Some(n.now.active_opens)),
+                cells::count(Some(n.now.passive_opens)),
+                cells::count(n.now.attempt_fails),
+                cells::count(n.now.estab_resets),
+                cells::count(n.now.resets_sent),
+                cells::count(n.now.resets_received),
+            ]
+        }))
+        .note(list.map(|_| "counts since the probes were attached".to_owned()))
+        .empty(match list {
+            Some(_) => "no connection was opened or closed since the probes were attached".to_owned(),
+            None => ctx.no_data("tcp.namespaces", &["tcp"]),
+        })
+}
+
+const CLOSED: &[Column] = &[
+    Column::number("port", 6),
+    Column::word("way", 3),
+    Column::number("closed", 7),
+    Column::number("sent", 9),
+    Column::number("received", 9),
+    Column::number("segments", 8).rank(2),
+    Column::number("retrans", 7),
+    Column::number("srtt", 8),
+    Column::text("cgroup", 12).cut(Cut::Start).rank(1),
+    Column::number("netns", 10).rank(3),
+];
+
+fn closed<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let list = ctx.model.tcp.closed.as_deref();
+    Table::new("Closed in this interval", CLOSED)
+        .rows(list.unwrap_or_default().iter().map(|c| {
+            let totals = &c.group.totals;
+            vec![
+                cells::id(c.group.port.into()),
+                Cell::text(if c.group.outgoing { "out" } else { "in" }),
+                cells::count(Some(totals.connections)),
+                cells::bytes(Some(totals.bytes_acked)),
+                cells::bytes(Some(totals.bytes_received)),
+                cells::count(Some(totals.segs_out)),
+                cells::trouble(Some(totals.retrans_segs as f64)),
+                cells::seconds(c.mean_srtt_seconds),
+                cells::cgroup(c.cgroup_path.as_ref(), c.group.cgroup),
+                cells::id(c.group.netns),
+            ]
+        }))
+        .empty(match list {
+            Some(_) => "no connection closed".to_owned(),
+            None => ctx.no_data("tcp.closed", &["tcp"]),
+        })
+}

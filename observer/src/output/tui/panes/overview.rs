@@ -1,0 +1,100 @@
+//! Overview: what is wrong, and the vital signs of memory and network. On large screens also the top of each table.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Pane, memory, network};
+use crate::{
+    diagnose::{Finding, RULES, Severity, Undecided},
+    output::tui::{
+        context::{Context, Facts},
+        stack,
+        table::{Cell, Column, Table},
+        theme::Tone,
+        vitals,
+    },
+    units,
+};
+
+pub(super) const PANE: Pane = Pane { name: "overview", title: "Overview", first_table: 0, draw };
+
+/// Tables below the vital signs are worth it from this height on.
+const TABLES_FROM: usize = 9;
+
+fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
+    let findings = findings(ctx);
+    if ctx.state.zoom && ctx.state.table == 0 {
+        return stack::draw_tables(ctx, area, buf, &[findings], 0, 0);
+    }
+    let height = usize::from(area.height);
+    let vitals = vitals::lines(ctx, usize::from(area.width));
+    let wanted = stack::wanted(ctx, &findings, area, 0, 0);
+    // The findings come first; of a small screen they leave at least half to the vital signs.
+    let top = wanted.min((height.saturating_sub(vitals.len())).max(height / 2));
+    let rest = height.saturating_sub(top + vitals.len());
+    let tables = if rest >= TABLES_FROM || ctx.state.zoom {
+        vec![memory::cgroups(ctx), memory::processes(ctx), network::connections(ctx)]
+    } else {
+        Vec::new()
+    };
+    let focus = ctx.state.table.min(tables.len());
+    if ctx.state.zoom {
+        let mut facts = stack::draw_tables(ctx, area, buf, &tables, 1, focus);
+        facts.tables.insert(0, Default::default());
+        return facts;
+    }
+    let (above, below) = stack::split(area, top);
+    let mut facts = stack::draw_tables(ctx, above, buf, &[findings], 0, focus);
+    let (middle, bottom) = stack::split(below, vitals.len());
+    stack::draw_lines(buf, middle, &vitals, ctx.theme);
+    facts.tables.extend(stack::draw_tables(ctx, bottom, buf, &tables, 1, focus).tables);
+    facts
+}
+
+const FINDINGS: &[Column] =
+    &[Column::word("severity", 11), Column::word("rule", 16).rank(1), Column::text("verdict", 20)];
+
+/// Findings, worst first, and then the rules that cannot tell.
+fn findings<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let diagnosis = ctx.diagnosis;
+    let fired = diagnosis.findings.iter().map(|f| {
+        let (word, tone) = match f.severity {
+            Severity::Critical => ("CRITICAL", Tone::Bad),
+            Severity::Warning => ("WARNING", Tone::Warn),
+            Severity::Info => ("info", Tone::Plain),
+        };
+        vec![Cell::text(word).tone(tone), Cell::text(f.rule), Cell::text(f.verdict.as_str())]
+    });
+    let undecided = diagnosis.undecided.iter().map(|u| {
+        let tone = Tone::Dim;
+        vec![Cell::text("cannot tell").tone(tone), Cell::text(u.rule).tone(tone), Cell::text(lacks(u)).tone(tone)]
+    });
+    let window = units::seconds(ctx.timeline.window_seconds().round());
+    let mut table = Table::new("Findings", FINDINGS).rows(fired.chain(undecided));
+    table.always_details = true;
+    let decided = RULES.len().saturating_sub(diagnosis.undecided.len());
+    if ctx.model.interval.is_none() {
+        return table.empty("the rules wait for a second snapshot");
+    }
+    table.empty_tone = Tone::Good;
+    let arrow = ctx.theme.glyphs.arrow;
+    table
+        .note(Some(format!("{decided} of {} rules could tell, over {window}", RULES.len())))
+        .empty(format!("nothing wrong: all {} rules looked at the last {window}", RULES.len()))
+        .details(move |i| match diagnosis.findings.get(i) {
+            Some(finding) => finding_details(finding, arrow),
+            None => Vec::new(),
+        })
+}
+
+fn lacks(u: &Undecided) -> String {
+    match &u.reason {
+        Some(reason) => format!("lacks {}: {reason}", u.lacks),
+        None => format!("lacks {}", u.lacks),
+    }
+}
+
+fn finding_details(f: &Finding, arrow: &str) -> Vec<String> {
+    let evidence = f.evidence.iter().map(|e| format!("{}: {} ({})", e.what, e.value, e.source));
+    let advice = f.advice.iter().map(|a| format!("{arrow} {a}"));
+    [f.verdict.clone()].into_iter().chain(evidence).chain(advice).collect()
+}

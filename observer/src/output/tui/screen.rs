@@ -1,0 +1,302 @@
+//! What the user has chosen: pane, table, row, filter, overlay, pause. Changed by actions only.
+
+use super::{context::Facts, filter::Filter, keymap::Action, panes::PANES, table::TableState};
+
+/// What lies over the panes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overlay {
+    /// The keys.
+    Help,
+    /// What is seen, what is missing, what was lost.
+    Coverage,
+}
+
+/// Choices within one pane.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct PaneState {
+    /// Table that the keys act on.
+    pub(super) table: usize,
+    /// True if that table has the whole pane.
+    pub(super) zoom: bool,
+    /// True if all of the chosen row is shown.
+    pub(super) detail: bool,
+    /// Choices by table.
+    pub(super) tables: Vec<TableState>,
+    /// Filter of all its tables.
+    pub(super) filter: Filter,
+}
+
+impl PaneState {
+    /// Choices in one table.
+    pub(super) fn of(&self, table: usize) -> TableState {
+        self.tables.get(table).copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, table: usize, change: impl FnOnce(&mut TableState)) {
+        if self.tables.len() <= table {
+            self.tables.resize(table + 1, TableState::default());
+        }
+        if let Some(state) = self.tables.get_mut(table) {
+            change(state);
+        }
+    }
+}
+
+/// What the loop has to do for an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Draw.
+    Draw,
+    /// Clear the terminal, then draw.
+    Redraw,
+    /// Stop or go on.
+    Pause,
+    /// Go a number of snapshots on or back.
+    Step(isize),
+    /// Give the terminal back to the shell for a while.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// Everything that the user has chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Screen {
+    /// The pane that is shown.
+    pub(super) pane: usize,
+    /// Choices by pane.
+    pub(super) panes: Vec<PaneState>,
+    /// What lies over it.
+    pub(super) overlay: Option<Overlay>,
+    /// First line of the overlay that is shown.
+    pub(super) overlay_line: usize,
+    /// True while a filter is being written.
+    pub(super) writing_filter: bool,
+}
+
+impl Screen {
+    /// A screen that shows a pane.
+    pub(super) fn new(pane: usize) -> Self {
+        Self {
+            pane: pane.min(PANES.len().saturating_sub(1)),
+            panes: PANES.iter().map(|p| PaneState { table: p.first_table, ..PaneState::default() }).collect(),
+            overlay: None,
+            overlay_line: 0,
+            writing_filter: false,
+        }
+    }
+
+    /// Choices of the pane that is shown.
+    pub(super) fn state(&self) -> Option<&PaneState> {
+        self.panes.get(self.pane)
+    }
+
+    /// Adds a character to the filter that is being written.
+    pub(super) fn write(&mut self, c: char) {
+        // Longer than any line that is shown: a key that hangs must not fill the memory.
+        const LONGEST: usize = 200;
+        if let Some(state) = self.panes.get_mut(self.pane).filter(|s| s.filter.text.len() < LONGEST) {
+            state.filter.text.push(c);
+        }
+    }
+
+    /// Takes the last character of the filter away, or all of them.
+    pub(super) fn erase(&mut self, all: bool) {
+        if let Some(state) = self.panes.get_mut(self.pane) {
+            if all {
+                state.filter.text.clear();
+            } else {
+                state.filter.text.pop();
+            }
+        }
+    }
+
+    /// Chooses a row of a table.
+    pub(super) fn choose(&mut self, table: usize, row: usize) {
+        if self.overlay.is_none()
+            && let Some(state) = self.panes.get_mut(self.pane)
+        {
+            state.change(table, |t| t.row = row);
+        }
+    }
+
+    /// Does what an action asks for; `facts` are those of the last drawing.
+    pub(super) fn apply(&mut self, action: Action, facts: &Facts) -> Effect {
+        match action {
+            Action::Quit => return Effect::Quit,
+            Action::CloseOrQuit if self.overlay.is_none() => return Effect::Quit,
+            Action::CloseOrQuit | Action::Back => self.back(),
+            Action::Redraw => return Effect::Redraw,
+            Action::Suspend => return Effect::Suspend,
+            Action::Pause => return Effect::Pause,
+            Action::Step(steps) => return Effect::Step(steps),
+            Action::Help => self.toggle(Overlay::Help),
+            Action::Coverage => self.toggle(Overlay::Coverage),
+            Action::Pane(pane) => self.go_to(pane),
+            Action::NextPane => self.go_to((self.pane + 1) % PANES.len()),
+            Action::PreviousPane => self.go_to((self.pane + PANES.len() - 1) % PANES.len()),
+            Action::Rows(_) | Action::HalfScreens(_) | Action::First | Action::Last => self.scroll(action, facts),
+            Action::Detail if self.overlay.is_some() => self.overlay = None,
+            _ => {
+                if let Some(state) = self.panes.get_mut(self.pane) {
+                    self.writing_filter = in_pane(state, action, facts) && self.overlay.is_none();
+                }
+            }
+        }
+        Effect::Draw
+    }
+
+    fn back(&mut self) {
+        if self.overlay.take().is_some() {
+            return;
+        }
+        let Some(state) = self.panes.get_mut(self.pane) else { return };
+        if state.detail {
+            state.detail = false;
+        } else if state.zoom {
+            state.zoom = false;
+        } else {
+            state.filter.text.clear();
+        }
+    }
+
+    fn toggle(&mut self, overlay: Overlay) {
+        self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
+        self.overlay_line = 0;
+    }
+
+    fn go_to(&mut self, pane: usize) {
+        if pane < PANES.len() {
+            self.pane = pane;
+            self.overlay = None;
+        }
+    }
+
+    fn scroll(&mut self, action: Action, facts: &Facts) {
+        let table = if self.overlay.is_some() {
+            0
+        } else {
+            self.state().map_or(0, |s| s.table.min(facts.tables.len().saturating_sub(1)))
+        };
+        let seen = facts.tables.get(table).copied().unwrap_or_default();
+        let last = seen.rows.saturating_sub(1);
+        let moved = |from: usize| {
+            let from = from.min(last);
+            match action {
+                Action::Rows(n) => from.saturating_add_signed(n).min(last),
+                Action::HalfScreens(n) => {
+                    let half = isize::try_from(seen.visible / 2).unwrap_or(0).max(1);
+                    from.saturating_add_signed(n.saturating_mul(half)).min(last)
+                }
+                Action::Last => last,
+                _ => 0,
+            }
+        };
+        if self.overlay.is_some() {
+            self.overlay_line = moved(self.overlay_line);
+        } else if let Some(state) = self.panes.get_mut(self.pane) {
+            state.change(table, |t| t.row = moved(t.row));
+        }
+    }
+}
+
+/// Actions on the tables of a pane. True if a filter is to be written.
+fn in_pane(state: &mut PaneState, action: Action, facts: &Facts) -> bool {
+    let tables = facts.tables.len().max(1);
+    let table = state.table.min(tables - 1);
+    let columns = facts.tables.get(table).map_or(0, |t| t.columns);
+    // Place 0 is the order of the model, place i + 1 is column i.
+    let turn = |sort: Option<usize>, by: usize| ((sort.map_or(0, |c| c + 1) + by) % (columns + 1)).checked_sub(1);
+    match action {
+        Action::NextTable => state.table = (table + 1) % tables,
+        Action::PreviousTable => state.table = (table + tables - 1) % tables,
+        Action::Table(wanted) if wanted < tables => state.table = wanted,
+        Action::Zoom => state.zoom = !state.zoom,
+        Action::Detail => state.detail = !state.detail,
+        Action::SortNext => state.change(table, |t| t.sort = turn(t.sort, 1)),
+        Action::SortPrevious => state.change(table, |t| t.sort = turn(t.sort, columns)),
+        Action::SortInvert => state.change(table, |t| t.inverted = !t.inverted),
+        Action::Filter => return true,
+        _ => {}
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tui::context::TableFacts;
+
+    fn facts(rows: usize) -> Facts {
+        let table = TableFacts { rows, visible: 10, columns: 2, ..TableFacts::default() };
+        Facts { tables: vec![table; 3] }
+    }
+
+    fn row(screen: &Screen) -> usize {
+        let state = screen.state().unwrap();
+        state.of(state.table).row
+    }
+
+    #[test]
+    fn rows_stay_in_the_table_also_when_it_shrinks() {
+        let mut screen = Screen::new(1);
+        screen.apply(Action::Last, &facts(100));
+        assert_eq!(row(&screen), 99);
+        screen.apply(Action::Rows(-1), &facts(10));
+        assert_eq!(row(&screen), 8);
+        screen.apply(Action::HalfScreens(2), &facts(100));
+        assert_eq!(row(&screen), 18);
+        screen.apply(Action::Rows(5), &facts(0));
+        assert_eq!(row(&screen), 0);
+    }
+
+    #[test]
+    fn sorting_walks_all_columns_and_the_order_of_the_model() {
+        let mut screen = Screen::new(1);
+        let mut sort = |action| {
+            screen.apply(action, &facts(3));
+            let state = screen.state().unwrap();
+            state.of(state.table).sort
+        };
+        assert_eq!([sort(Action::SortNext), sort(Action::SortNext), sort(Action::SortNext)], [Some(0), Some(1), None]);
+        assert_eq!(sort(Action::SortPrevious), Some(1));
+    }
+
+    #[test]
+    fn q_closes_what_is_open_and_then_quits() {
+        let mut screen = Screen::new(0);
+        screen.apply(Action::Help, &facts(0));
+        assert_eq!(screen.apply(Action::CloseOrQuit, &facts(0)), Effect::Draw);
+        assert_eq!(screen.overlay, None);
+        assert_eq!(screen.apply(Action::CloseOrQuit, &facts(0)), Effect::Quit);
+        screen.apply(Action::Coverage, &facts(0));
+        assert_eq!(screen.apply(Action::Quit, &facts(0)), Effect::Quit);
+    }
+
+    #[test]
+    fn panes_and_tables_come_round() {
+        let mut screen = Screen::new(0);
+        screen.apply(Action::PreviousPane, &facts(0));
+        assert_eq!(screen.pane, PANES.len() - 1);
+        screen.apply(Action::NextPane, &facts(0));
+        assert_eq!(screen.pane, 0);
+        screen.apply(Action::PreviousTable, &facts(0));
+        assert_eq!(screen.state().unwrap().table, 2);
+        screen.apply(Action::NextTable, &facts(0));
+        assert_eq!(screen.state().unwrap().table, 0);
+    }
+
+    #[test]
+    fn escape_undoes_one_thing_at_a_time() {
+        let mut screen = Screen::new(1);
+        "abc".chars().for_each(|c| screen.write(c));
+        screen.apply(Action::Zoom, &facts(1));
+        screen.apply(Action::Detail, &facts(1));
+        screen.apply(Action::Back, &facts(1));
+        assert!(screen.state().is_some_and(|s| s.zoom && !s.detail));
+        screen.apply(Action::Back, &facts(1));
+        assert!(screen.state().is_some_and(|s| !s.zoom && s.filter.text == "abc"));
+        screen.apply(Action::Back, &facts(1));
+        assert!(screen.state().is_some_and(|s| s.filter.is_empty()));
+    }
+}
