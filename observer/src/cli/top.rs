@@ -11,15 +11,12 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use jiff::{SignedDuration, tz::TimeZone};
 
-use super::Global;
-use crate::{
-    output::tui::{
-        app::{self, Ending},
-        feed::Feed,
-        panes::{self, PANES},
-        theme::Theme,
-    },
-    source::collect::{self, Collector},
+use super::{Global, live};
+use crate::output::tui::{
+    app::{self, Ending},
+    feed::Feed,
+    panes::{self, PANES},
+    theme::Theme,
 };
 
 /// Options of `observer top`.
@@ -70,7 +67,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         zone: TimeZone::system(),
     };
     let feed = Feed::live(|| {
-        let mut collector = Collector::new(collect::Options::default());
+        let mut collector = live::collector();
         Ok(move || collector.snapshot())
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;

@@ -92,6 +92,8 @@ fn heights(wanted: &[usize], focus: usize, total: usize) -> Vec<usize> {
     raise(&mut given, focus, total / 2);
     // Two lines would show a heading and no row.
     (0..wanted.len()).filter(|i| *i != focus).for_each(|i| raise(&mut given, i, MODEST));
+    raise(&mut given, focus, total * 2 / 3);
+    (0..wanted.len()).for_each(|i| raise(&mut given, i, 2 * MODEST));
     raise(&mut given, focus, usize::MAX);
     (0..wanted.len()).for_each(|i| raise(&mut given, i, usize::MAX));
     given
