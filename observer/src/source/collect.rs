@@ -1,5 +1,7 @@
 //! One snapshot from all sources, each failure a reason in the coverage.
 
+use std::os::fd::BorrowedFd;
+
 use super::cgroup::{self, CgroupReader};
 use super::file::{Buffer, Root};
 use super::kernel::{self, Kernel};
@@ -8,6 +10,7 @@ use super::oom_paths::OomPaths;
 use super::process::{self, Units};
 use super::{Malformed, SourceError, host, memory, pressure, tcp, zoneinfo};
 use crate::snapshot::coverage::{Coverage, Source};
+use crate::snapshot::oom::OomKill;
 use crate::snapshot::{Host, Snapshot};
 
 /// What a collector reads, and how much of it.
@@ -74,9 +77,24 @@ impl Collector {
         snapshot.processes = noted(&mut snapshot.coverage, Source::PROCESSES, read);
         if let Some(oom) = &mut snapshot.oom {
             let cgroups = self.cgroups.as_ref();
-            self.oom_paths.fill(oom, |id| cgroups.and_then(|reader| reader.path_of(id)));
+            self.oom_paths.fill(&mut oom.recent, |id| cgroups.and_then(|reader| reader.path_of(id)));
         }
         snapshot
+    }
+
+    /// Takes the OOM kills that have come since the last call; they are also in the next snapshot. To be called as soon as
+    /// [`Self::events_fd`] is readable: while the cgroup is still there its path can be asked for, even if no snapshot has
+    /// seen it.
+    pub fn events(&mut self) -> Vec<OomKill> {
+        let mut kills = self.kernel.as_mut().map(Kernel::drain_events).unwrap_or_default();
+        let cgroups = self.cgroups.as_ref();
+        self.oom_paths.fill(&mut kills, |id| cgroups.and_then(|reader| reader.path_of(id)));
+        kills
+    }
+
+    /// A descriptor that becomes readable when an OOM kill was seen. `None` if there is no probe for it.
+    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.kernel.as_ref().and_then(Kernel::events_fd)
     }
 
     fn read_memory(&mut self, snapshot: &mut Snapshot) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::snapshot::cgroup::Cgroups;
-use crate::snapshot::oom::Oom;
+use crate::snapshot::oom::OomKill;
 use crate::snapshot::{CgroupId, Name};
 
 /// Remembers the paths of cgroups for some time after they have gone. An id is never used twice while the host is up.
@@ -61,8 +61,12 @@ impl OomPaths {
     }
 
     /// Fills the paths that are missing; `ask` is asked for the cgroups of which nothing is known, and its answer is kept.
-    pub fn fill(&mut self, oom: &mut Oom, ask: impl Fn(CgroupId) -> Option<Name>) {
-        for task in oom.recent.iter_mut().flat_map(|kill| [&mut kill.trigger, &mut kill.victim]) {
+    pub fn fill<'a>(
+        &mut self,
+        kills: impl IntoIterator<Item = &'a mut OomKill>,
+        ask: impl Fn(CgroupId) -> Option<Name>,
+    ) {
+        for task in kills.into_iter().flat_map(|kill| [&mut kill.trigger, &mut kill.victim]) {
             let (Some(id), None) = (task.cgroup, &task.cgroup_path) else { continue };
             if !self.known.contains_key(&id)
                 && let Some(path) = ask(id)
@@ -78,7 +82,7 @@ impl OomPaths {
 mod tests {
     use super::*;
     use crate::snapshot::cgroup::Cgroup;
-    use crate::snapshot::oom::{OomKill, OomTask};
+    use crate::snapshot::oom::OomTask;
 
     fn cgroups(list: &[(u64, &str)]) -> Cgroups {
         let list =
@@ -86,16 +90,16 @@ mod tests {
         Cgroups { list: list.collect(), ..Cgroups::default() }
     }
 
-    fn kill_in(id: u64) -> Oom {
+    fn kill_in(id: u64) -> OomKill {
         let victim = OomTask { cgroup: Some(CgroupId(id)), ..OomTask::default() };
-        Oom { recent: [OomKill { victim, ..OomKill::default() }].into(), ..Oom::default() }
+        OomKill { victim, ..OomKill::default() }
     }
 
     fn path(paths: &mut OomPaths, id: u64, ask: impl Fn(CgroupId) -> Option<Name>) -> Option<String> {
-        let mut oom = kill_in(id);
-        paths.fill(&mut oom, ask);
-        assert_eq!(oom.recent[0].trigger.cgroup_path, None, "it has no cgroup");
-        oom.recent[0].victim.cgroup_path.as_ref().map(ToString::to_string)
+        let mut kill = kill_in(id);
+        paths.fill([&mut kill], ask);
+        assert_eq!(kill.trigger.cgroup_path, None, "it has no cgroup");
+        kill.victim.cgroup_path.as_ref().map(ToString::to_string)
     }
 
     #[test]
