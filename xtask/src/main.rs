@@ -7,6 +7,7 @@ mod exec;
 mod paths;
 mod run;
 mod setup;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     BuildEbpf,
     /// Build everything and start observer: the live screen, or one report where there is no terminal
     Run(run::Args),
+    /// Run a command under another kernel, in a qemu guest that needs no /dev/kvm
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup().map(|_| ExitCode::SUCCESS),
         Command::BuildEbpf => ebpf::build().map(|_| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args),
+        Command::Vm(args) => vm::vm(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,0 +1,170 @@
+//! Runs a command under another Linux kernel: a stock Debian kernel in a throw-away qemu guest without disk or network.
+//!
+//! The guest's root file system is two archives joined: one for each kernel, kept under `target/vm`, with a shell, tools
+//! and modules; and one for each run, with what was added for it. Emulation only: no `/dev/kvm` is needed.
+
+mod archive;
+mod base;
+mod files;
+mod kernel;
+mod modules;
+mod qemu;
+
+use crate::setup::{self, apt};
+use crate::{exec, paths};
+use anyhow::{Context, Result};
+use archive::Archive;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) use kernel::Series;
+pub(crate) use qemu::Ending;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Kernel series; the newest build that Debian offers of it
+    #[arg(long, default_value = "6.12")]
+    kernel: Series,
+    /// Memory of the guest, as qemu takes it
+    #[arg(long, default_value = "1G", value_name = "SIZE")]
+    mem: String,
+    /// Processors of the guest
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    cpus: u32,
+    /// Put a file or a folder into the guest, at DEST or at its own path, with the shared libraries of a program
+    #[arg(long = "add", value_name = "FILE[:DEST]")]
+    adds: Vec<String>,
+    /// Put a program from PATH into the guest
+    #[arg(long = "tool", value_name = "NAME")]
+    tools: Vec<String>,
+    /// More of the kernel's command line, such as `psi=0`
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    append: String,
+    /// Seconds after which the guest is ended
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    timeout: u64,
+    /// What to run as root: one word is a piece of shell, several are a program and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// What to run in which guest.
+pub(crate) struct Guest {
+    pub(crate) kernel: Series,
+    /// As qemu's `-m` takes it.
+    pub(crate) memory: String,
+    pub(crate) cpus: u32,
+    /// (path here, path in the guest)
+    pub(crate) adds: Vec<(PathBuf, String)>,
+    /// Programs from PATH.
+    pub(crate) tools: Vec<String>,
+    pub(crate) append: String,
+    pub(crate) timeout: Duration,
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The command `vm`. The exit code is that of the command in the guest.
+pub(crate) fn vm(args: Args) -> Result<ExitCode> {
+    let adds = args.adds.iter().map(|add| parse_add(add)).collect::<Result<_>>()?;
+    let guest = Guest {
+        kernel: args.kernel,
+        memory: args.mem,
+        cpus: args.cpus,
+        adds,
+        tools: args.tools,
+        append: args.append,
+        timeout: Duration::from_secs(args.timeout),
+        command: args.command,
+    };
+    Ok(match run(&guest, &mut std::io::stdout())? {
+        Ending::Exited(code) => ExitCode::from(code),
+        Ending::TimedOut => {
+            eprintln!("error: the guest was ended after {} s", guest.timeout.as_secs());
+            ExitCode::from(124)
+        }
+        Ending::Died { console } => {
+            eprintln!(
+                "{}\nerror: the guest ended before its command did; above is the end of its kernel log",
+                exec::tail(&console)
+            );
+            ExitCode::from(125)
+        }
+    })
+}
+
+/// Boots the guest, runs the command, and copies its output to `out` as it comes.
+pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending> {
+    apt::need("a VM", &[("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("xz", "xz-utils")])?;
+    let home = paths::work().join("vm");
+    let (kernel, base) = {
+        let _lock = setup::lock("vm")?;
+        let kernel = kernel::get(guest.kernel, &home)?;
+        let base = base::get(&kernel)?;
+        (kernel, base)
+    };
+
+    let mut extra = Archive::default();
+    for (file, dest) in &guest.adds {
+        files::add(&mut extra, file, dest)?;
+    }
+    for tool in &guest.tools {
+        let file = paths::program(tool).with_context(|| format!("--tool {tool}: not in PATH"))?;
+        files::add(&mut extra, &file, &file.to_string_lossy())?;
+    }
+    extra.text("run/vm-command", 0o755, &shell(&guest.command));
+
+    let run_dir = home.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&run_dir).with_context(|| format!("cannot create {}", run_dir.display()))?;
+    let initrd = run_dir.join("initrd");
+    let file = File::create(&initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
+    let mut writer = BufWriter::new(file);
+    let mut base = BufReader::new(File::open(&base).with_context(|| format!("cannot read {}", base.display()))?);
+    std::io::copy(&mut base, &mut writer).with_context(|| format!("cannot write {}", initrd.display()))?;
+    extra.write(&mut writer).with_context(|| format!("cannot write {}", initrd.display()))?;
+    drop(writer);
+
+    let ending = qemu::boot(guest, &kernel.image, &initrd, &run_dir, out);
+    fs::remove_dir_all(&run_dir).with_context(|| format!("cannot remove {}", run_dir.display()))?;
+    ending
+}
+
+fn parse_add(text: &str) -> Result<(PathBuf, String)> {
+    let (file, dest) = text.split_once(':').map_or((text, None), |(file, dest)| (file, Some(dest)));
+    let path = fs::canonicalize(file).with_context(|| format!("--add {file}"))?;
+    let dest = dest.map_or_else(|| path.to_string_lossy().into_owned(), str::to_owned);
+    Ok((path, dest))
+}
+
+/// The command as a line for the guest's shell.
+fn shell(command: &[OsString]) -> String {
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    match words.as_slice() {
+        [snippet] => format!("{snippet}\n"),
+        words => {
+            let quoted: Vec<_> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+            format!("exec {}\n", quoted.join(" "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_is_shell_and_several_are_exact() {
+        assert_eq!(shell(&["uname -r; id".into()]), "uname -r; id\n");
+        assert_eq!(shell(&["echo".into(), "it's $HOME".into()]), "exec 'echo' 'it'\\''s $HOME'\n");
+    }
+
+    #[test]
+    fn an_added_file_keeps_its_path_unless_told() {
+        assert_eq!(parse_add("/etc/hostname:/x/y").unwrap(), ("/etc/hostname".into(), "/x/y".to_owned()));
+        assert_eq!(parse_add("/etc/hostname").unwrap().1, "/etc/hostname");
+        assert!(parse_add("/no/such/file").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! Starts qemu, follows the guest's output, and tells how it ended.
+
+use super::Guest;
+use crate::exec;
+use anyhow::{Context, Result};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Instant;
+
+/// How a guest ended.
+pub(crate) enum Ending {
+    /// Its command ended with this code.
+    Exited(u8),
+    /// It was still running when its time was up.
+    TimedOut,
+    /// It was gone before its command ended: the kernel's log says why.
+    Died { console: String },
+}
+
+/// Boots a kernel with a root file system, and copies the output of the guest's command to `out`.
+pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, out: &mut dyn Write) -> Result<Ending> {
+    let console = run_dir.join("console");
+    let status = run_dir.join("status");
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args([
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+        ])
+        .args(["-smp", &guest.cpus.to_string(), "-m", &guest.memory])
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(initrd)
+        // A kernel that panics ends the guest at once, instead of at its timeout.
+        .args(["-append", &format!("console=ttyS0 panic=-1 mitigations=off loglevel=5 {}", guest.append)])
+        .arg("-serial")
+        .arg(file_line(&console))
+        .args(["-serial", "stdio", "-serial"])
+        .arg(file_line(&status));
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    exec::clean(&mut command);
+    // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe.
+    unsafe { command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into)) };
+
+    let mut child = command.spawn().with_context(|| format!("cannot start: {}", exec::line(&command)))?;
+    let ended = follow(&mut child, guest, out)?;
+    if !ended {
+        child.kill().context("cannot end qemu")?;
+    }
+    child.wait().context("cannot wait for qemu")?;
+    let status = fs::read_to_string(&status).unwrap_or_default();
+    if let Some(code) = parse_status(&status) {
+        return Ok(Ending::Exited(code));
+    }
+    if !ended {
+        return Ok(Ending::TimedOut);
+    }
+    let console = fs::read(&console).unwrap_or_default();
+    Ok(Ending::Died { console: String::from_utf8_lossy(&console).into_owned() })
+}
+
+fn file_line(path: &Path) -> std::ffi::OsString {
+    let mut argument = std::ffi::OsString::from("file:");
+    argument.push(path);
+    argument
+}
+
+/// Copies output until the guest is gone (true) or its time is up (false).
+fn follow(child: &mut Child, guest: &Guest, out: &mut dyn Write) -> Result<bool> {
+    let mut stdout = child.stdout.take().context("qemu has no stdout")?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stdout.read(&mut buffer) {
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { return };
+            if sender.send(bytes.to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let end = Instant::now() + guest.timeout;
+    loop {
+        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(bytes) => {
+                out.write_all(&bytes).and_then(|()| out.flush()).context("cannot write the guest's output")?;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+        }
+    }
+}
+
+/// The exit code that `/init` reports on its own line.
+fn parse_status(text: &str) -> Option<u8> {
+    text.lines().find_map(|line| line.strip_prefix("exit ")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_what_init_reported() {
+        assert_eq!(parse_status("exit 0\n"), Some(0));
+        assert_eq!(parse_status("exit 137\r\n"), Some(137));
+        assert_eq!(parse_status(""), None);
+        assert_eq!(parse_status("exit \n"), None);
+    }
+}
