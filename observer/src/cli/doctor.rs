@@ -1,14 +1,32 @@
 //! `observer doctor`: what can be seen here, and what mends the rest.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
-use super::Global;
+use super::{Global, live, print};
+use crate::{output::doctor, source};
 
 /// Options of `observer doctor`.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Exit codes: 0 full; 1 degraded, something is not seen; 2 nothing works (also: wrong usage); 130 interrupted."
+)]
+pub struct Args {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
-pub fn run(_args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the command `doctor` is not built yet")
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    let facts = source::doctor::gather(live::options());
+    let text = if args.json {
+        doctor::json(&facts, io::stdout().is_terminal())? + "\n"
+    } else {
+        doctor::text(&facts, print::style(global))
+    };
+    print::print(&text)?;
+    Ok(ExitCode::from(doctor::Status::of(&facts).exit_code()))
 }

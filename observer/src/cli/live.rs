@@ -2,7 +2,12 @@
 
 use crate::source::{Collector, Options};
 
-/// A collector of this host with the embedded eBPF object.
+/// Everything there is to see, with the embedded eBPF object.
+pub(super) fn options() -> Options {
+    Options::default()
+}
+
+/// A collector of this host.
 pub(super) fn collector() -> Collector {
-    Collector::new(Options::default())
+    Collector::new(options())
 }

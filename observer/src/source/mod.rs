@@ -3,8 +3,10 @@
 //! Every parser is a pure function on bytes, so that it is tested on files of real kernels; every reader takes a
 //! [`Root`], so that it also reads a folder that only looks like a host. What fails is a reason in the coverage, not an end.
 
+pub mod capabilities;
 pub mod cgroup;
 pub mod collect;
+pub mod doctor;
 pub mod error;
 pub mod file;
 #[cfg(test)]

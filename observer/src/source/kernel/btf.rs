@@ -203,6 +203,24 @@ impl Btf {
         Ok((1..proto.len).map(arg).collect())
     }
 
+    /// Id of the type of a tracepoint, by which the kernel is told what a program attaches to.
+    pub fn tracepoint_id(&self, name: &str) -> Result<u32, BtfError> {
+        self.id_of(TYPEDEF, &format!("btf_trace_{name}"))
+    }
+
+    /// Id of a kernel function, by which the kernel is told what a program attaches to.
+    pub fn function_id(&self, name: &str) -> Result<u32, BtfError> {
+        self.id_of(FUNC, name)
+    }
+
+    fn id_of(&self, kind: u32, name: &str) -> Result<u32, BtfError> {
+        let has_name = |ty: &Type| ty.kind == kind && self.str_bytes(ty.name) == name.as_bytes();
+        let ids = 1..u32::try_from(self.types.len()).unwrap_or(u32::MAX);
+        ids.into_iter()
+            .find(|id| has_name(&self.get(*id)))
+            .ok_or_else(|| BtfError::Absent(format!("type {name} in its BTF")))
+    }
+
     fn arg(&self, id: u32) -> Arg {
         let ty = self.strip(id);
         if ty.kind != PTR {

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use aya::{
@@ -18,9 +18,12 @@ use super::{
     probes::{Arg, Attach, Form, PROBES, ProbeSpec},
     sizes::Sizes,
 };
-use crate::snapshot::{
-    Name,
-    coverage::{Probe, ProbeState},
+use crate::{
+    snapshot::{
+        Name,
+        coverage::{Probe, ProbeState},
+    },
+    source::capabilities,
 };
 
 /// A row of the table with what became of it.
@@ -206,9 +209,7 @@ fn no_btf(error: &btf::BtfError) -> Refusal {
 
 /// The command that lets this binary load programs without being root.
 fn grant() -> String {
-    let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("observer"));
-    let exe: &Path = exe.as_path();
-    format!("sudo setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep {}", exe.display())
+    capabilities::grant_command(&std::env::current_exe().unwrap_or_else(|_| PathBuf::from("observer")))
 }
 
 /// An error with its causes. Of the verifier's log the end is kept, which says what it did not accept.
