@@ -147,7 +147,11 @@ impl Private {
             eprintln!("skipped: no cgroup can be made here");
             return None;
         }
-        Some((Self(path), reader))
+        let private = Self(path);
+        if reader.mount.hierarchy == Hierarchy::V2 {
+            fs::write(private.0.join("cgroup.subtree_control"), "+memory").unwrap();
+        }
+        Some((private, reader))
     }
 
     fn name(&self) -> String {
@@ -184,9 +188,7 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
     assert_eq!((parent.limit, parent.unlimited, parent.oom_kills), (Some(64 << 20), false, Some(0)));
     assert!(parent.usage.is_some() && parent.stat.as_ref().unwrap().anon.is_some());
     let path = format!("/{}/a b\\x1b[m", private.name());
-    if reader.mount.hierarchy != Hierarchy::V2 {
-        assert!(find(&cgroups, &path).unlimited);
-    }
+    assert!(find(&cgroups, &path).unlimited);
     let id = CgroupId(fs::metadata(&child).unwrap().ino());
     assert_eq!(reader.path_of(id).unwrap().as_str(), path);
     fs::remove_dir(&child).unwrap();
