@@ -27,6 +27,7 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
+use crate::snapshot::Name;
 
 /// How the screen is to be.
 #[derive(Debug, Clone)]
@@ -172,7 +173,7 @@ impl App {
             // The first snapshot of a recording is shown without being asked for.
             Some(_) if self.timeline.model().is_none() => self.feed.ask_at(0),
             Some(_) if self.status.paused => {}
-            Some(position) if position.index + 1 >= position.count => {
+            Some(position) if position.count.is_some_and(|count| position.index + 1 >= count) => {
                 self.status.paused = true;
                 self.stale = true;
             }
@@ -199,14 +200,14 @@ impl App {
             Ok(reply) => reply,
             // What was shown before stays, with the reason why it does not go on.
             Err(e) if self.timeline.model().is_some() => {
-                self.status.trouble = Some(crate::snapshot::Name::from(format!("{e:#}")).to_string());
+                self.status.trouble = Some(Name::from(format!("{e:#}")).to_string());
                 self.status.paused = true;
                 self.stale = true;
                 return Ok(None);
             }
             Err(e) => return Err(e),
         };
-        self.status.trouble = None;
+        self.status.trouble = reply.damage.map(|d| Name::from(d).to_string());
         self.newest = reply.position.unwrap_or_default();
         if reply.replace {
             self.timeline.replace(reply.snapshots);
@@ -256,7 +257,8 @@ impl App {
             Some(_) if self.timeline.step(steps) => {}
             Some(_) => {
                 let shown = self.newest.index.saturating_sub(self.timeline.newer());
-                let to = shown.saturating_add_signed(steps).min(self.newest.count.saturating_sub(1));
+                let last = self.newest.count.map_or(usize::MAX, |c| c.saturating_sub(1));
+                let to = shown.saturating_add_signed(steps).min(last);
                 if to != shown {
                     self.feed.ask_at(to);
                 }

@@ -44,7 +44,7 @@ pub(super) fn draw(view: &View<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let (top, below) = split(area, 1);
     header::draw(top, buf, model, view.status, theme, view.zone);
     let (tabs, below) = split(below, 1);
-    header::draw_tabs(tabs, buf, screen.pane, theme);
+    header::draw_tabs(tabs, buf, screen.pane, view.timeline.diagnosis(), theme);
     let hints = usize::from(area.height >= HINTS_FROM);
     let (body, hints) = split(below, usize::from(below.height) - hints.min(usize::from(below.height)));
     header::draw_hints(hints, buf, screen, theme);

@@ -30,14 +30,18 @@ pub(super) struct Reply {
     pub(super) replace: bool,
     /// Place of the last of them in the recording.
     pub(super) position: Option<Position>,
+    /// What could not be read.
+    pub(super) damage: Option<String>,
 }
 
-/// A recording that can be read at any place.
+/// A recording that can be read at any place, most easily forward.
 pub trait Recording {
-    /// Snapshots in it.
-    fn count(&self) -> usize;
-    /// The snapshot at a place.
-    fn read(&mut self, place: usize) -> anyhow::Result<Snapshot>;
+    /// Snapshots in it, as far as that is known.
+    fn count(&self) -> Option<usize>;
+    /// The snapshot at a place; `None` behind the last one, whose place [`Self::count`] then tells.
+    fn read(&mut self, place: usize) -> anyhow::Result<Option<Snapshot>>;
+    /// What could not be read so far, if there is such.
+    fn damage(&self) -> Option<String>;
 }
 
 /// A thread that reads snapshots.
@@ -57,7 +61,7 @@ impl Feed {
     {
         Self::start(false, || {
             let mut read = open()?;
-            Ok(move |_| Ok(Reply { snapshots: vec![read()], replace: false, position: None }))
+            Ok(move |_| Ok(Reply { snapshots: vec![read()], replace: false, position: None, damage: None }))
         })
     }
 
@@ -129,35 +133,56 @@ impl Feed {
 
 /// The next snapshot alone, or those of a window that ends at a place elsewhere.
 fn replay(recording: &mut impl Recording, request: Request, last: &mut Option<usize>) -> anyhow::Result<Reply> {
-    let count = recording.count();
-    let end = count.checked_sub(1).context("the recording holds no snapshot")?;
-    let place = match request {
+    let wanted = match request {
         Request::Now => last.map_or(0, |l| l + 1),
         Request::At(place) => place,
-    }
-    .min(end);
-    let follows = last.is_some_and(|l| l + 1 == place);
-    let first = if follows { place } else { place.saturating_sub(WINDOW_MODELS) };
-    let snapshots = (first..=place).map(|i| recording.read(i)).collect::<anyhow::Result<_>>()?;
+    };
+    let within = |place: usize, count: Option<usize>| count.map_or(place, |c| place.min(c.saturating_sub(1)));
+    let mut place = within(wanted, recording.count());
+    let (snapshots, follows) = loop {
+        let follows = last.is_some_and(|l| l + 1 == place);
+        let first = if follows { place } else { place.saturating_sub(WINDOW_MODELS) };
+        let read: Option<Vec<Snapshot>> = (first..=place).map(|i| recording.read(i)).collect::<anyhow::Result<_>>()?;
+        if let Some(snapshots) = read {
+            break (snapshots, follows);
+        }
+        // Behind the end: now it is known where that is.
+        let end = recording.count().and_then(|c| c.checked_sub(1)).context("the recording holds no snapshot")?;
+        anyhow::ensure!(end < place, "the recording has changed while it was read");
+        place = end;
+    };
     *last = Some(place);
-    Ok(Reply { snapshots, replace: !follows, position: Some(Position { index: place, count }) })
+    let position = Position { index: place, count: recording.count() };
+    Ok(Reply { snapshots, replace: !follows, position: Some(position), damage: recording.damage() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Numbered(usize);
+    /// A recording that learns its length at its end.
+    struct Numbered {
+        length: usize,
+        count: Option<usize>,
+    }
 
     impl Recording for Numbered {
-        fn count(&self) -> usize {
-            self.0
+        fn count(&self) -> Option<usize> {
+            self.count
         }
 
-        fn read(&mut self, place: usize) -> anyhow::Result<Snapshot> {
+        fn read(&mut self, place: usize) -> anyhow::Result<Option<Snapshot>> {
+            if place >= self.length {
+                self.count = Some(self.length);
+                return Ok(None);
+            }
             let mut snapshot = Snapshot::default();
             snapshot.stamp.monotonic_ns = place as u64;
-            Ok(snapshot)
+            Ok(Some(snapshot))
+        }
+
+        fn damage(&self) -> Option<String> {
+            None
         }
     }
 
@@ -167,22 +192,24 @@ mod tests {
 
     #[test]
     fn a_recording_is_read_one_by_one_or_from_anywhere() {
-        let (mut recording, mut last) = (Numbered(1000), None);
+        let (mut recording, mut last) = (Numbered { length: 1000, count: None }, None);
         let mut at = |place| replay(&mut recording, Request::At(place), &mut last).unwrap();
         assert_eq!(places(&at(0)), [0]);
         let next = at(1);
         assert_eq!((places(&next), next.replace), (vec![1], false));
         let far = at(500);
         assert_eq!((far.snapshots.len(), far.replace), (WINDOW_MODELS + 1, true));
-        assert_eq!(far.position, Some(Position { index: 500, count: 1000 }));
+        assert_eq!(far.position, Some(Position { index: 500, count: None }));
         let beyond = at(5000);
-        assert_eq!(beyond.position, Some(Position { index: 999, count: 1000 }));
+        assert_eq!(beyond.position, Some(Position { index: 999, count: Some(1000) }));
+        assert_eq!(beyond.snapshots.last().map(|s| s.stamp.monotonic_ns), Some(999));
         assert_eq!(places(&at(2)), [0, 1, 2]);
     }
 
     #[test]
     fn an_empty_recording_is_an_error() {
-        assert!(replay(&mut Numbered(0), Request::At(0), &mut None).is_err());
+        let error = replay(&mut Numbered { length: 0, count: None }, Request::At(0), &mut None).unwrap_err();
+        assert_eq!(error.to_string(), "the recording holds no snapshot");
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -13,13 +13,24 @@ use super::{
     keymap::{Action, KEYMAP, label_of},
     panes::PANES,
     screen::Screen,
+    text::{Cut, fit},
     theme::{Theme, Tone},
 };
 use crate::{
+    diagnose::{Diagnosis, Severity},
     model::Model,
     snapshot::{Coverage, coverage::ProbeState},
     units,
 };
+
+/// How bad a finding is, in a word that needs no colour.
+pub(super) fn severity(severity: Severity) -> (&'static str, Tone) {
+    match severity {
+        Severity::Critical => ("CRITICAL", Tone::Bad),
+        Severity::Warning => ("WARNING", Tone::Warn),
+        Severity::Info => ("info", Tone::Plain),
+    }
+}
 
 /// What the loop is doing, for the header.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,8 +54,8 @@ pub(super) struct Status {
 pub(super) struct Position {
     /// Snapshot that is shown, from 0.
     pub(super) index: usize,
-    /// Snapshots in all.
-    pub(super) count: usize,
+    /// Snapshots in all, if that is known yet.
+    pub(super) count: Option<usize>,
 }
 
 /// A piece of the header; the piece of the highest rank gives way first, rank 0 stays.
@@ -153,7 +164,8 @@ fn state(status: &Status) -> Option<Piece> {
     let words = match (status.replay, status.paused, status.newer) {
         (Some(p), paused, _) => {
             let what = if paused { "replay" } else { "playing" };
-            return Some(piece(format!("{what} {}/{}", p.index + 1, p.count), Tone::Warn, 0));
+            let of = p.count.map(|c| format!("/{c}")).unwrap_or_default();
+            return Some(piece(format!("{what} {}{of}", p.index + 1), Tone::Warn, 0));
         }
         (None, false, _) => return None,
         (None, true, 0) => "PAUSED".to_owned(),
@@ -182,10 +194,30 @@ fn tab(index: usize, title: &str) -> String {
     format!(" {} {title} ", index + 1)
 }
 
-/// Draws the tabs.
-pub(super) fn draw_tabs(area: Rect, buf: &mut Buffer, chosen: usize, theme: &Theme) {
+/// Draws the tabs, and beside them the worst finding, which no pane is to hide.
+pub(super) fn draw_tabs(area: Rect, buf: &mut Buffer, chosen: usize, diagnosis: &Diagnosis, theme: &Theme) {
     if area.is_empty() {
         return;
+    }
+    let used = tab_areas(area).last().map_or(area.x, |t| t.right());
+    if let Some(worst) = diagnosis.findings.first() {
+        let (word, tone) = severity(worst.severity);
+        let more = match diagnosis.findings.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let room = usize::from(area.right().saturating_sub(used + 2));
+        let fixed = word.len() + 1 + more.len();
+        let verdict = fit(&worst.verdict, room.saturating_sub(fixed), Cut::End, theme.glyphs);
+        let line = Line::from(vec![
+            Span::styled(word, theme.style(tone)),
+            Span::raw(format!(" {verdict}")),
+            Span::styled(more, theme.style(Tone::Dim)),
+        ]);
+        let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
+        if usize::from(width) <= room {
+            buf.set_line(area.right() - width, area.y, &line, width);
+        }
     }
     for (i, (pane, place)) in PANES.iter().zip(tab_areas(area)).enumerate() {
         let style: Style = if i == chosen { theme.chosen() } else { theme.style(Tone::Plain) };

@@ -9,7 +9,8 @@ use ratatui::{
 
 use super::{
     context::{Context, Facts, TableFacts},
-    table::{Column, Table, TableState, fit_columns, wanted_height},
+    keymap::{Action, label_of},
+    table::{Column, Table, TableState, fit_columns},
     text::{Cut, fit, width, wrap},
     theme::{Theme, Tone},
 };
@@ -107,6 +108,8 @@ struct Laid<'a> {
     state: TableState,
     focused: bool,
     details: Vec<String>,
+    /// Columns of the terminal for words below the title.
+    room: usize,
 }
 
 impl<'a> Laid<'a> {
@@ -120,11 +123,11 @@ impl<'a> Laid<'a> {
         let room = usize::from(area.width).saturating_sub(2);
         let mut details: Vec<String> = told.iter().flat_map(|l| wrap(l, room)).collect();
         details.truncate(usize::from(area.height) * 2 / 3);
-        Self { ctx, table, order, state, focused, details }
+        Self { ctx, table, order, state, focused, details, room }
     }
 
     fn wanted(&self) -> usize {
-        wanted_height(self.order.len()) + self.details.len()
+        if self.order.is_empty() { 1 + self.empty_words().len() } else { 2 + self.order.len() + self.details.len() }
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer) -> TableFacts {
@@ -132,16 +135,20 @@ impl<'a> Laid<'a> {
         let theme = self.ctx.theme;
         let mut facts =
             TableFacts { area, rows: self.order.len(), columns: self.table.columns.len(), ..TableFacts::default() };
+        if area.is_empty() {
+            return facts;
+        }
         let (title, body) = split(area, 1);
         if self.order.is_empty() {
             self.title(title, buf, 0..0);
-            let lines = self.empty_words(usize::from(area.width));
+            let lines = self.empty_words();
             draw_lines(buf, body, &lines, theme);
             return facts;
         }
         let (heading, rows) = split(body, 1);
-        // The rows come before the details where both do not fit.
-        let detail_lines = details.len().min(usize::from(rows.height).saturating_sub(1));
+        // Where both do not fit, half is for the rows, or less if there are fewer.
+        let height = usize::from(rows.height);
+        let detail_lines = details.len().min(height.saturating_sub(self.order.len().min(height.div_ceil(2))));
         let (rows, below) = split(rows, usize::from(rows.height) - detail_lines);
         facts.visible = usize::from(rows.height);
         let chosen = self.state.row.min(self.order.len() - 1);
@@ -158,12 +165,18 @@ impl<'a> Laid<'a> {
                 buf.set_style(line, theme.chosen());
             }
         }
-        let lines: Vec<Line<'_>> = details.iter().map(|d| Line::from(format!("  {d}"))).collect();
+        let mut lines: Vec<Line<'_>> = details.iter().map(|d| Line::from(format!("  {d}"))).collect();
+        if let Some(last) = detail_lines.checked_sub(1).filter(|_| detail_lines < details.len()) {
+            lines.truncate(last);
+            let hidden = details.len() - last;
+            let hint = format!("  {} {hidden} more lines: {}", theme.glyphs.ellipsis, label_of(Action::Zoom));
+            lines.push(Line::styled(hint, theme.style(Tone::Dim)));
+        }
         draw_lines(buf, below, &lines, theme);
         facts
     }
 
-    fn empty_words(&self, room: usize) -> Vec<Line<'static>> {
+    fn empty_words(&self) -> Vec<Line<'static>> {
         let filtered = !self.table.rows.is_empty();
         let (words, tone) = if filtered {
             ("no row passes the filter", Tone::Dim)
@@ -171,7 +184,7 @@ impl<'a> Laid<'a> {
             (self.table.empty.as_str(), self.table.empty_tone)
         };
         let style = self.ctx.theme.style(tone);
-        wrap(words, room.saturating_sub(2)).into_iter().map(|l| Line::styled(format!("  {l}"), style)).collect()
+        wrap(words, self.room).into_iter().map(|l| Line::styled(format!("  {l}"), style)).collect()
     }
 
     /// `▶ Cgroups 3-12 of 345  by usage ▼  note ─────`.
@@ -204,7 +217,7 @@ impl<'a> Laid<'a> {
 
     fn heading(&self, area: Rect, buf: &mut Buffer, columns: &[(usize, usize)]) {
         let theme = self.ctx.theme;
-        self.cells(area, buf, columns, |i, column| {
+        self.cells(area, buf, columns, true, |i, column| {
             let sorted = self.state.sort == Some(i);
             // Texts come from a to z, numbers from large to small, until the order is turned round.
             let falls = column.right != self.state.inverted;
@@ -216,7 +229,7 @@ impl<'a> Laid<'a> {
 
     fn row(&self, row: usize, area: Rect, buf: &mut Buffer, columns: &[(usize, usize)]) {
         let Some(row) = self.table.rows.get(row) else { return };
-        self.cells(area, buf, columns, |i, _| match row.cells.get(i) {
+        self.cells(area, buf, columns, false, |i, _| match row.cells.get(i) {
             Some(cell) => (cell.text.clone(), self.ctx.theme.style(cell.tone)),
             None => (String::new(), Style::new()),
         });
@@ -227,6 +240,7 @@ impl<'a> Laid<'a> {
         area: Rect,
         buf: &mut Buffer,
         columns: &[(usize, usize)],
+        is_heading: bool,
         content: impl Fn(usize, &Column) -> (String, Style),
     ) {
         if area.is_empty() {
@@ -239,7 +253,8 @@ impl<'a> Laid<'a> {
             let room = (*room).min(end.saturating_sub(x));
             let (text, style) = content(*index, column);
             // A heading or number that is cut would say something else: it keeps its start and shows that it was cut.
-            let text = fit(&text, room, if column.right { Cut::End } else { column.cut }, self.ctx.theme.glyphs);
+            let cut = if column.right || is_heading { Cut::End } else { column.cut };
+            let text = fit(&text, room, cut, self.ctx.theme.glyphs);
             let indent = if column.right { room.saturating_sub(width(&text)) } else { 0 };
             if let Ok(at) = u16::try_from(x + indent) {
                 buf.set_stringn(at, area.y, &text, room, style);

@@ -239,11 +239,6 @@ pub(super) fn fit_columns(columns: &[Column], room: usize) -> Vec<(usize, usize)
     shown
 }
 
-/// The room that a table would like: title, heading, rows.
-pub(super) fn wanted_height(rows: usize) -> usize {
-    if rows == 0 { 2 } else { rows + 2 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

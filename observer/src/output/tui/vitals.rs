@@ -122,12 +122,12 @@ fn memory(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
     };
     let vm = &memory.vm;
     let rate = |v: Option<f64>| units::or_unknown(v, units::bytes_per_second);
-    let first = sign
-        .label(", refaults ")
-        .value(rate(vm.refault_anon.zip(vm.refault_file).map(|(a, f)| a + f)))
-        .label(", swapped in ")
-        .value(rate(vm.swap_in))
-        .line();
+    let refaults = vm.refault_anon.zip(vm.refault_file).map(|(a, f)| a + f);
+    let mut sign = sign.label(", refaults ").value(rate(refaults));
+    if info.swap_total.is_some_and(|total| total > 0) {
+        sign = sign.label(", swapped in ").value(rate(vm.swap_in));
+    }
+    let first = sign.line();
 
     let sizes: Vec<f64> = parts.iter().map(|(_, _, bytes)| *bytes as f64).collect();
     let mut bar = vec![Span::raw(" ".repeat(NAME))];
@@ -252,14 +252,14 @@ fn reclaim(ctx: &Context<'_>, room: usize) -> Line<'static> {
         if stalls.totals.count > 0 {
             let p99 = latency.quantile_bound(0.99).map(|ns| ns / 1e9);
             sign = sign
-                .label(", stalled ")
+                .label(if room > 100 { ", stalled " } else { " " })
                 .toned(units::or_unknown(stalls.stalled_ratio, units::percent), tone)
-                .label(", p99 <")
+                .label(if room > 100 { ", p99 <" } else { " p99<" })
                 .value(units::or_unknown(p99, units::seconds));
         }
     }
     if !reclaim.in_flight.is_empty() {
-        sign = sign.toned(format!(", {} stall now", reclaim.in_flight.len()), Tone::Warn);
+        sign = sign.toned(format!(", {} now", reclaim.in_flight.len()), Tone::Warn);
     }
     let both = |p: &super::trend::Point| p.direct.zip(p.memcg).map(|(d, m)| d + m);
     sign.bars(room, &ctx.trend(both), 0.01, worst)
@@ -288,8 +288,6 @@ fn kswapd(ctx: &Context<'_>, room: usize) -> Line<'static> {
         sign = sign
             .label(format!("node {} awake ", n.node))
             .toned(units::or_unknown(n.awake_ratio, units::percent), tone)
-            .label(", wakes ")
-            .value(units::or_unknown(n.wakes, units::per_second))
             .label(", ");
     }
     if kswapd.nodes.len() > NODES {
@@ -317,19 +315,17 @@ fn tcp(ctx: &Context<'_>, room: usize) -> Line<'static> {
         Some(r) if r >= 0.01 => Tone::Warn,
         _ => Tone::Plain,
     };
-    let mut sign = sign
+    let sign = sign
         .value(units::or_unknown(own.established.map(|n| n as f64), units::count))
-        .label(" established, connects ")
-        .value(rate(own.active_opens))
-        .label(", accepts ")
-        .value(rate(own.passive_opens))
-        .label(", segments ")
+        .label(" established, segments ")
         .value(rate(own.out_segs));
     // Where nothing was sent there is no share of it.
-    sign = match (own.retrans_ratio, own.out_segs_in_interval) {
-        (None, Some(0)) => sign.label(", no retransmits"),
+    let sign = match (own.retrans_ratio, own.out_segs_in_interval) {
+        (None, Some(0)) => sign.label(", retransmits none"),
         (ratio, _) => sign.label(", retransmits ").toned(units::or_unknown(ratio, units::percent), tone),
     };
+    let opens = own.active_opens.zip(own.passive_opens).map(|(a, p)| a + p);
+    let mut sign = sign.label(", opens ").value(rate(opens));
     if own.listen_drops.is_some_and(|d| d > 0.0) {
         sign = sign.label(", listen drops ").toned(rate(own.listen_drops), Tone::Bad);
     }

@@ -96,10 +96,11 @@ const CGROUPS: &[Column] = &[
 pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
     let list = ctx.model.cgroups.as_deref();
     let stalls = stalls_by_cgroup(ctx);
+    let none = || CgroupStalls { ratio: ctx.model.interval.map(|_| 0.0), ..CgroupStalls::default() };
     let row = |c: &model::cgroup::Cgroup| {
         let stat = c.now.stat.as_ref();
         // Without the probes nothing is known; with them a cgroup that is not listed has not stalled.
-        let stalled = ctx.model.reclaim.as_ref().map(|_| stalls.get(&Some(c.now.id)).cloned().unwrap_or_default());
+        let stalled = ctx.model.reclaim.as_ref().map(|_| stalls.get(&Some(c.now.id)).cloned().unwrap_or_else(none));
         let limit = if c.now.unlimited { Cell::text("none").tone(Tone::Dim) } else { cells::bytes(c.now.limit) };
         vec![
             Cell::text(c.now.path.as_str()),
@@ -113,7 +114,10 @@ pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::byte_rate(c.growth),
             cells::byte_rate(c.refaults),
             cells::ratio(stalled.as_ref().and_then(|s| s.ratio)).warn_from(0.01, 0.2),
-            cells::bound(stalled.as_ref().and_then(|s| s.latency_ns.quantile_bound(0.99)).map(|ns| ns / 1e9)),
+            match &stalled {
+                Some(s) if s.latency_ns.count() == 0 => Cell::text("").tone(Tone::Dim),
+                s => cells::bound(s.as_ref().and_then(|s| s.latency_ns.quantile_bound(0.99)).map(|ns| ns / 1e9)),
+            },
             cells::rate(c.major_faults),
             cells::rate(c.limit_hits),
             cells::bytes(c.working_set),

@@ -38,13 +38,14 @@ fn own_namespace(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
         let tone = if v.is_some_and(|v| v > 0.0) { Tone::Warn } else { Tone::Plain };
         Span::styled(rate(v), theme.style(tone))
     };
-    let ratio = units::or_unknown(own.retrans_ratio, units::percent);
+    // Where nothing was sent there is no share of it.
+    let ratio = own.retrans_ratio.map(|r| format!(" = {}", units::percent(r))).unwrap_or_default();
     let ratio_tone = match own.retrans_ratio {
         Some(r) if r >= 0.05 => Tone::Bad,
         Some(r) if r >= 0.01 => Tone::Warn,
         _ => Tone::Plain,
     };
-    let bars = sparkline(&ctx.trend(|p| p.retrans), room.saturating_sub(66).min(60), 0.01, theme.glyphs);
+    let bars = sparkline(&ctx.trend(|p| p.retrans), room.saturating_sub(84).min(60), 0.01, theme.glyphs);
     let first = Line::from(vec![
         label("TCP here  established "),
         Span::raw(units::or_unknown(own.established.map(|n| n as f64), units::count)),
@@ -58,7 +59,6 @@ fn own_namespace(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
     let second = Line::from(vec![
         label("retransmits "),
         bad(own.retrans_segs),
-        label(" = "),
         Span::styled(ratio, theme.style(ratio_tone)),
         label("  timeouts "),
         bad(own.timeouts),

@@ -40,7 +40,7 @@ fn counts(ctx: &Context<'_>) -> Vec<Line<'static>> {
         }
         None => Span::raw(units::UNKNOWN),
     };
-    let mut line = match &ctx.model.oom {
+    let line = match &ctx.model.oom {
         Some(oom) => {
             let lost = if oom.events_lost > 0 { Tone::Bad } else { Tone::Plain };
             vec![
@@ -54,9 +54,8 @@ fn counts(ctx: &Context<'_>) -> Vec<Line<'static>> {
         }
         None => vec![Span::styled("The OOM probe does not run", theme.style(Tone::Warn))],
     };
-    line.push(label("  /proc/vmstat oom_kill "));
-    line.push(from_vmstat);
-    vec![Line::from(line)]
+    let second = vec![label("Kills that /proc/vmstat tells of "), from_vmstat];
+    vec![Line::from(line), Line::from(second)]
 }
 
 const KILLS: &[Column] = &[
@@ -64,9 +63,9 @@ const KILLS: &[Column] = &[
     Column::word("time", 8),
     Column::number("ago", 11).rank(1),
     Column::text("victim", 16),
-    Column::text("cgroup of the victim", 16).cut(Cut::Start),
-    Column::text("asked for memory", 16).rank(1),
-    Column::text("cgroup of the asker", 16).cut(Cut::Start).rank(4),
+    Column::text("victim's cgroup", 16).cut(Cut::Start),
+    Column::text("asker", 16).rank(1),
+    Column::text("asker's cgroup", 16).cut(Cut::Start).rank(4),
     Column::word("limit", 6),
     Column::number("order", 5).rank(5),
 ];

@@ -4,9 +4,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, memory, network};
 use crate::{
-    diagnose::{Finding, RULES, Severity, Undecided},
+    diagnose::{Finding, RULES, Undecided},
     output::tui::{
         context::{Context, Facts},
+        header::severity,
         stack,
         table::{Cell, Column, Table},
         theme::Tone,
@@ -57,11 +58,7 @@ const FINDINGS: &[Column] =
 fn findings<'a>(ctx: &Context<'a>) -> Table<'a> {
     let diagnosis = ctx.diagnosis;
     let fired = diagnosis.findings.iter().map(|f| {
-        let (word, tone) = match f.severity {
-            Severity::Critical => ("CRITICAL", Tone::Bad),
-            Severity::Warning => ("WARNING", Tone::Warn),
-            Severity::Info => ("info", Tone::Plain),
-        };
+        let (word, tone) = severity(f.severity);
         vec![Cell::text(word).tone(tone), Cell::text(f.rule), Cell::text(f.verdict.as_str())]
     });
     let undecided = diagnosis.undecided.iter().map(|u| {
