@@ -9,6 +9,8 @@ mod coverage;
 mod encoded;
 pub mod family;
 mod finding;
+#[cfg(test)]
+mod full;
 mod kswapd;
 mod oom;
 mod openmetrics;
@@ -18,6 +20,8 @@ mod reclaim;
 pub mod sampler;
 mod sockets;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod text_0_0_4;
 mod top_k;
 mod tracked;

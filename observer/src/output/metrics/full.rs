@@ -1,0 +1,202 @@
+//! A snapshot in which every metric has something to say, and in which names are hostile.
+
+use std::collections::VecDeque;
+
+use crate::snapshot::{
+    Cgroup, CgroupId, Cgroups, Log2Histogram, Name, Snapshot,
+    coverage::{Coverage, Loss, Probe, ProbeState, Source},
+    kswapd::{Kswapd, KswapdNode, KswapdRequester},
+    oom::{Oom, OomKill, OomReclaim, OomTask},
+    page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
+    reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals},
+    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, State, Tcp, TcpInfo},
+};
+
+/// A name with all that a format could trip over.
+pub(super) const HOSTILE: &[u8] = b"a\"b\\c\nd}e,f=\xff \xe2\x80\xae#";
+
+const SECOND: u64 = 1_000_000_000;
+const PODS: CgroupId = CgroupId(7);
+
+/// The snapshot `seconds` after the start; all that counts has gone on.
+pub(super) fn snapshot(seconds: u64) -> Snapshot {
+    let mut snapshot = Snapshot {
+        cgroups: Some(Cgroups { list: vec![cgroup(CgroupId(1), b"/"), cgroup(PODS, HOSTILE)], ..Cgroups::default() }),
+        page_alloc: Some(page_alloc(seconds)),
+        reclaim: Some(reclaim(seconds)),
+        kswapd: Some(kswapd(seconds)),
+        oom: Some(oom()),
+        tcp: tcp(seconds),
+        coverage: coverage(),
+        ..Snapshot::default()
+    };
+    snapshot.stamp.monotonic_ns = (100 + seconds) * SECOND;
+    snapshot.stamp.realtime_ns = (1_700_000_000 + seconds) * SECOND;
+    snapshot.host.page_size = Some(4096);
+    snapshot
+}
+
+fn cgroup(id: CgroupId, path: &[u8]) -> Cgroup {
+    let path = Name::from_bytes(&[if path == b"/" { b"".as_slice() } else { b"/" }, path].concat());
+    Cgroup { id, path, usage: Some(1 << 20), limit: Some(1 << 30), limit_hits: Some(3), ..Cgroup::default() }
+}
+
+fn counts(n: u64) -> AllocCounts {
+    let mut counts = AllocCounts::default();
+    counts.allocated = [n; 12];
+    counts.failed[9] = n;
+    counts
+}
+
+fn page_alloc(n: u64) -> PageAlloc {
+    PageAlloc {
+        processes: vec![ProcessAlloc {
+            cgroup: Some(PODS),
+            pid: 42,
+            start_ns: Some(5),
+            comm: Name::from_bytes(HOSTILE),
+            counts: counts(n),
+        }],
+        exited: vec![CgroupAlloc { cgroup: Some(CgroupId(1)), counts: counts(2 * n) }],
+        other: counts(3 * n),
+    }
+}
+
+fn reclaim(n: u64) -> Reclaim {
+    let row = |kind| CgroupReclaim {
+        cgroup: Some(PODS),
+        kind,
+        totals: ReclaimTotals { count: 4 * n, total_ns: 100_000 * n, reclaimed_bytes: 4096 * n },
+        // One below the first bound, two between, one above the last.
+        latency_ns: Log2Histogram {
+            buckets: (0..48).map(|i| if matches!(i, 10 | 17 | 18 | 40) { n } else { 0 }).collect(),
+        },
+    };
+    let in_flight = InFlight {
+        tid: 43,
+        pid: 42,
+        comm: Name::from_bytes(HOSTILE),
+        cgroup: Some(PODS),
+        kind: ReclaimKind::Memcg,
+        begin_ns: 99 * SECOND,
+        order: 0,
+    };
+    Reclaim {
+        by_cgroup: vec![row(ReclaimKind::Direct), row(ReclaimKind::Memcg)],
+        by_process: Vec::new(),
+        in_flight: vec![in_flight],
+    }
+}
+
+fn kswapd(n: u64) -> Kswapd {
+    let requester = KswapdRequester {
+        node: 0,
+        pid: 42,
+        comm: Name::from_bytes(HOSTILE),
+        cgroup: Some(PODS),
+        requests: n,
+        last_order: 0,
+        last_gfp: 0,
+    };
+    let node = KswapdNode { node: 0, wakes: n, sleeps: n - 1, awake_ns: n * 1000, awake_since_ns: Some(99 * SECOND) };
+    Kswapd { nodes: vec![node], requesters: vec![requester], other_requests: n }
+}
+
+fn oom() -> Oom {
+    let task = OomTask {
+        pid: Some(42),
+        tid: 42,
+        comm: Some(Name::from_bytes(HOSTILE)),
+        cgroup: Some(PODS),
+        cgroup_path: None,
+    };
+    let last_reclaim = OomReclaim {
+        kind: ReclaimKind::Memcg,
+        order: 0,
+        gfp: 0,
+        begun_before_ns: 1,
+        duration_ns: None,
+        reclaimed_bytes: None,
+    };
+    let kill = OomKill {
+        monotonic_ns: 90 * SECOND,
+        sequence: 2,
+        trigger: task.clone(),
+        victim: task,
+        last_reclaim: Some(last_reclaim),
+    };
+    // The event of the first kill was lost.
+    Oom { kills: 2, events_lost: 1, recent: VecDeque::from([kill]) }
+}
+
+fn tcp(n: u64) -> Tcp {
+    let totals = ClosedTotals {
+        connections: n,
+        bytes_acked: 1000 * n,
+        bytes_received: 2000 * n,
+        segs_out: 10 * n,
+        retrans_segs: n,
+        srtt_ns_sum: 1_000_000 * n,
+    };
+    let group = ClosedGroup { netns: 4_026_531_840, port: 443, outgoing: true, cgroup: Some(PODS), totals };
+    let namespace = NamespaceCounts {
+        netns: 4_026_531_840,
+        active_opens: n,
+        passive_opens: n,
+        attempt_fails: Some(n),
+        estab_resets: Some(n),
+        established: 2 * n,
+        closed: n,
+        retrans_segs: Some(n),
+        resets_sent: Some(n),
+        resets_received: Some(n),
+    };
+    let info = TcpInfo {
+        notsent_bytes: Some(100),
+        busy_ns: Some(n * SECOND),
+        rwnd_limited_ns: Some(n * SECOND / 2),
+        sndbuf_limited_ns: Some(n * SECOND / 4),
+        ..TcpInfo::default()
+    };
+    let socket = Socket {
+        cookie: 1,
+        netns: 4_026_531_840,
+        local: ([127, 0, 0, 1].into(), 443),
+        remote: ([127, 0, 0, 1].into(), 50_000),
+        state: State::Established,
+        uid: 0,
+        inode: 1,
+        info,
+    };
+    Tcp {
+        namespaces: Some(vec![namespace]),
+        closed: Some(Closed { list: vec![group], other: totals }),
+        sockets: Some(Sockets {
+            list: vec![socket],
+            other: SocketTotals { sockets: 5, ..SocketTotals::default() },
+            listening: 2,
+            namespaces: 3,
+            namespaces_not_read: 1,
+        }),
+        ..Tcp::default()
+    }
+}
+
+fn coverage() -> Coverage {
+    let probe = |name: &str, state| Probe {
+        name: name.into(),
+        attach: format!("tp_btf/{name}"),
+        feeds: name.into(),
+        state,
+        fields_missing: vec!["task_struct.x".into()],
+        runs: Some(1000),
+        recursion_misses: Some(1),
+    };
+    let absent = ProbeState::Absent { reason: Name::from("no BTF"), replaced_by: None, remedy: None };
+    let fallback = ProbeState::Fallback { with: "tracepoint".into(), reason: Name::from("no tp_btf") };
+    Coverage {
+        probes: vec![probe("attached", ProbeState::Attached), probe("absent", absent), probe("fallback", fallback)],
+        sources: vec![Source { name: "/proc/meminfo".into(), missing: None }],
+        losses: vec![Loss { what: "page_alloc: events missed by recursion".into(), count: 1 }],
+    }
+}
