@@ -8,16 +8,13 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::Global;
-use crate::{
-    output::{
-        http::{self, Limits},
-        metrics::{
-            Exporter,
-            sampler::{Pace, Sampler},
-        },
+use super::{Global, duration, live};
+use crate::output::{
+    http::{self, Limits},
+    metrics::{
+        Exporter,
+        sampler::{Pace, Sampler},
     },
-    source::{Collector, Options},
 };
 
 /// Scrapes closer together than this share a snapshot.
@@ -32,18 +29,13 @@ pub struct Args {
     /// Processes, cgroups, ports and namespaces that a metric names at most; the rest is in "other"
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: u16,
-    /// Seconds after which a snapshot is taken although nobody scrapes, for the findings
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = interval)]
+    /// Time after which a snapshot is taken although nobody scrapes, for the findings
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::interval)]
     pub interval: Duration,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:19435 or [::1]:19435".to_owned())
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok().filter(|s| (1.0..=3600.0).contains(s));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "write seconds from 1 to 3600".to_owned())
 }
 
 /// Runs the command.
@@ -63,7 +55,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
 
     let open = || {
-        let mut collector = Collector::new(Options::default());
+        let mut collector = live::collector();
         move || collector.snapshot()
     };
     let pace = Pace { interval: args.interval, min_age: MIN_AGE };
