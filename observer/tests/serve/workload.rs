@@ -43,7 +43,9 @@ impl Holder {
     }
 
     fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        // Bytes: the name of the process is in it, and need not be text.
+        let status = fs::read(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
         line.and_then(|l| l.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
