@@ -7,6 +7,7 @@ mod live;
 mod print;
 pub mod record;
 
+mod replay;
 pub mod report;
 pub mod serve;
 pub mod top;

@@ -7,11 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Global, duration,
-    interrupt::{Interrupt, Wait},
-    live, print,
-};
+use super::{Global, duration, live::Live, print, replay};
 use crate::{
     diagnose::diagnose,
     model::Model,
@@ -54,7 +50,10 @@ impl Default for Args {
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let model = match &args.replay {
-        Some(_) => anyhow::bail!("recordings cannot be read yet"),
+        Some(path) => {
+            let (before, now) = replay::ends(path, args.begin, args.end)?;
+            Model::new(&now, before.as_ref())
+        }
         None => match observe(args.time)? {
             Ok(model) => model,
             Err(signal) => return Ok(super::interrupted(signal)),
@@ -73,13 +72,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
 
 /// Looks at this host for `time`. The inner error is the number of the signal that ended it.
 fn observe(time: Duration) -> anyhow::Result<Result<Model, i32>> {
-    let mut interrupt = Interrupt::new()?;
-    let mut collector = live::collector();
-    let before = collector.snapshot();
-    tracing::debug!("looking for {time:?}");
-    if let Wait::Interrupted(signal) = interrupt.wait(time) {
+    let mut live = Live::new()?;
+    let before = live.snapshot();
+    if let Err(signal) = live.wait(time) {
         return Ok(Err(signal));
     }
-    let now = collector.snapshot();
+    let now = live.snapshot();
     Ok(Ok(Model::new(&now, Some(&before))))
 }

@@ -1,0 +1,46 @@
+//! The two ends of an interval of a recording.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+
+use crate::{recording::Reader, snapshot::Snapshot};
+
+/// Reads the first and the last snapshot of a recording between `begin` and `end`, both counted from the recording's first
+/// snapshot. There is no first one if there is but one.
+pub(super) fn ends(
+    path: &Path,
+    begin: Option<Duration>,
+    end: Option<Duration>,
+) -> anyhow::Result<(Option<Snapshot>, Snapshot)> {
+    let reader = Reader::open(path).context("cannot replay")?;
+    let (mut origin, mut before, mut now) = (None, None, None);
+    let mut seen = 0u64;
+    for item in reader {
+        let snapshot = match item {
+            Ok(snapshot) => snapshot,
+            Err(e) => {
+                // What is left of it is still worth a report, which says what it spans.
+                tracing::warn!("{e}");
+                continue;
+            }
+        };
+        seen += 1;
+        let origin = *origin.get_or_insert(snapshot.stamp.monotonic_ns);
+        let at = Duration::from_nanos(snapshot.stamp.monotonic_ns.saturating_sub(origin));
+        if begin.is_some_and(|begin| at < begin) || end.is_some_and(|end| at > end) {
+            continue;
+        }
+        if before.is_none() {
+            before = Some(snapshot);
+        } else {
+            now = Some(snapshot);
+        }
+    }
+    match (before, now) {
+        (before, Some(now)) => Ok((before, now)),
+        (Some(only), None) => Ok((None, only)),
+        (None, None) if seen > 0 => bail!("none of the {seen} snapshots of {} lies in that time", path.display()),
+        (None, None) => bail!("{} holds no snapshot that can be read", path.display()),
+    }
+}
