@@ -1,6 +1,6 @@
 //! `observer serve`: a target for Prometheus.
 
-use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io, net::SocketAddr, os::fd::BorrowedFd, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -9,12 +9,16 @@ use tokio::{
 };
 
 use super::{Global, duration, live};
-use crate::output::{
-    http::{self, Limits},
-    metrics::{
-        Exporter,
-        sampler::{Pace, Sampler},
+use crate::{
+    output::{
+        http::{self, Limits},
+        metrics::{
+            Exporter,
+            sampler::{Pace, Sampler, Source},
+        },
     },
+    snapshot::Snapshot,
+    source::Collector,
 };
 
 /// Scrapes closer together than this share a snapshot.
@@ -54,12 +58,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
 
-    let open = || {
-        let mut collector = live::collector();
-        move || collector.snapshot()
-    };
     let pace = Pace { interval: args.interval, min_age: MIN_AGE };
-    let (sampler, thread) = Sampler::start(open, Exporter::new(args.top.into()), pace)
+    let (sampler, thread) = Sampler::start(live::collector, Exporter::new(args.top.into()), pace)
         .context("starting the thread that takes snapshots")?;
 
     println!("observer: metrics at http://{at}/metrics");
@@ -78,6 +78,20 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     anyhow::ensure!(!failed && matches!(joined, Ok(Ok(()))), "the thread that takes snapshots panicked");
     Ok(ExitCode::SUCCESS)
+}
+
+impl Source for Collector {
+    fn snapshot(&mut self) -> Snapshot {
+        Self::snapshot(self)
+    }
+
+    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        Self::events_fd(self)
+    }
+
+    fn take_events(&mut self) {
+        self.events();
+    }
 }
 
 fn cannot_listen(at: SocketAddr, error: &io::Error) -> anyhow::Error {

@@ -119,13 +119,13 @@ impl Cgroup {
     pub(crate) fn reclaim(&self, limit: u64) {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let file = argument("of=", &folder.path().join("cache"));
-        let count = OsString::from(format!("count={}", 3 * limit >> 20));
+        let count = OsString::from(format!("count={}", (3 * limit) >> 20));
         self.run("dd", &[OsStr::new("if=/dev/zero"), &file, OsStr::new("bs=1M"), &count]);
     }
 
     /// Asks for more than the limit at once: the OOM killer ends it.
     pub(crate) fn oom(&self, limit: u64) {
-        let size = OsString::from(format!("bs={}M", 2 * limit >> 20));
+        let size = OsString::from(format!("bs={}M", (2 * limit) >> 20));
         self.run("dd", &[OsStr::new("if=/dev/zero"), OsStr::new("of=/dev/null"), &size, OsStr::new("count=1")]);
     }
 }

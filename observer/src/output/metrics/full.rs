@@ -42,10 +42,9 @@ fn cgroup(id: CgroupId, path: &[u8]) -> Cgroup {
 }
 
 fn counts(n: u64) -> AllocCounts {
-    let mut counts = AllocCounts::default();
-    counts.allocated = [n; 12];
-    counts.failed[9] = n;
-    counts
+    let mut failed = [0; 12];
+    failed[9] = n;
+    AllocCounts { allocated: [n; 12], failed }
 }
 
 fn page_alloc(n: u64) -> PageAlloc {
