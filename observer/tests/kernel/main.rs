@@ -1,0 +1,10 @@
+//! Real workloads on the running kernel, compared with what the kernel itself counts.
+//!
+//! Every test needs root. Where it may not run, it says `SKIPPED <name>: <reason>` on stderr. Memory pressure happens only
+//! inside a memory cgroup made for it, traffic only inside a network namespace made for it; both are removed after.
+//! The test binary is its own workload: [`support::workload`] starts it again, in the cgroup of the test.
+
+mod support;
+
+mod page_alloc;
+mod page_alloc_totals;

@@ -1,0 +1,225 @@
+//! Inside a workload process: what it does at each step.
+
+use std::{
+    ffi::c_int,
+    io::{BufRead, Write},
+};
+
+use super::{
+    memory::{Pages, fault, no_huge_pages, page_size, pin_to_one_cpu},
+    workload::WORKLOAD,
+};
+
+/// Runs before `main`: a process that was started as a workload never becomes a test.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
+
+extern "C" fn before_main() {
+    let Ok(what) = std::env::var(WORKLOAD) else { return };
+    let words: Vec<&str> = what.split(' ').collect();
+    let number = |i: usize| words.get(i).and_then(|w| w.parse::<usize>().ok()).expect("the workload takes a number");
+    no_huge_pages();
+    match words.first().copied() {
+        Some("fault") => fault_step(number(1)),
+        Some("turns") => turns(number(1), number(2)),
+        Some("churn") => churn(number(1), number(2)),
+        Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
+        Some("read") => read_file(words.get(1).expect("a file"), number(2)),
+        Some("pipes") => pipes(number(1)),
+        other => panic!("no workload is called {other:?}"),
+    }
+    exit(0);
+}
+
+/// Ends without unwinding into a runtime that has not begun.
+fn exit(code: c_int) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits to be told to go on; ends if nobody is there any more.
+fn stop_here() {
+    let mut line = String::new();
+    if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|n| n > 0) {
+        exit(3);
+    }
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        exit(3);
+    }
+}
+
+/// Gives this process a name.
+fn call_me(name: &str) {
+    let name = std::ffi::CString::new(name).expect("no NUL");
+    // SAFETY: the kernel copies at most 16 bytes of a string that ends with NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// `fault N`: N faults of order-0 pages.
+fn fault_step(count: usize) {
+    call_me("obs-fault");
+    say("ready");
+    stop_here();
+    fault(count);
+    say("done");
+    stop_here();
+}
+
+/// `turns P N`: P processes on one CPU, each with N faults, one fault a turn, strictly one after the other.
+fn turns(processes: usize, count: usize) {
+    pin_to_one_cpu();
+    let gates: Vec<c_int> = (0..processes).map(|_| event()).collect();
+    let done = event();
+    let end = event();
+    let mut pids = Vec::new();
+    for me in 0..processes {
+        // SAFETY: this process has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                call_me("obs-turns");
+                let pages = Pages::map(512);
+                pages.touch(0);
+                signal(done, 1);
+                for n in 0..count {
+                    await_event(gates[me]);
+                    if n % pages.count() == 0 {
+                        pages.drop_all();
+                    }
+                    pages.touch(n % pages.count());
+                    signal(gates[(me + 1) % processes], 1);
+                }
+                signal(done, 1);
+                await_event(end);
+                exit(0);
+            }
+            pid if pid > 0 => pids.push(pid),
+            _ => panic!("fork: {}", std::io::Error::last_os_error()),
+        }
+    }
+    (0..processes).for_each(|_| await_event(done));
+    say("ready");
+    stop_here();
+    say(&pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    stop_here();
+    signal(gates[0], 1);
+    (0..processes).for_each(|_| await_event(done));
+    say("done");
+    stop_here();
+    signal(end, processes as u64);
+    pids.iter().for_each(|_| reap());
+}
+
+/// `churn K N`: K children, eight at a time, each with N faults.
+fn churn(children: usize, count: usize) {
+    call_me("obs-churn");
+    say("ready");
+    stop_here();
+    for started in 0..children {
+        if started >= 8 {
+            reap();
+        }
+        // SAFETY: this process has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                fault(count);
+                exit(0);
+            }
+            pid if pid > 0 => {}
+            _ => panic!("fork: {}", std::io::Error::last_os_error()),
+        }
+    }
+    (0..children.min(8)).for_each(|_| reap());
+    say("done");
+    stop_here();
+}
+
+/// `hold BYTES [NAME [SCORE]]`: touches that much memory and keeps it.
+fn hold(bytes: usize, name: Option<&str>, score: Option<&str>) {
+    call_me(name.unwrap_or("obs-hold"));
+    if let Some(score) = score {
+        std::fs::write("/proc/self/oom_score_adj", score).expect("oom_score_adj");
+    }
+    let pages = Pages::map(bytes.div_ceil(page_size()));
+    say("ready");
+    stop_here();
+    (0..pages.count()).for_each(|page| pages.touch(page));
+    say("done");
+    stop_here();
+}
+
+/// `read FILE TIMES`: reads a file from begin to end, several times.
+fn read_file(path: &str, times: usize) {
+    use std::io::{Read, Seek, SeekFrom};
+    call_me("obs-read");
+    let mut file = std::fs::File::open(path).expect("the file is there");
+    let mut buffer = vec![0; 1 << 20];
+    say("ready");
+    stop_here();
+    for _ in 0..times {
+        file.seek(SeekFrom::Start(0)).expect("seek");
+        while file.read(&mut buffer).expect("read") > 0 {}
+    }
+    say("done");
+    stop_here();
+}
+
+/// `pipes N`: at the limit of its cgroup, and not to be killed, writes to pipes until the kernel has N times refused a page.
+fn pipes(count: usize) {
+    call_me("obs-pipes");
+    std::fs::write("/proc/self/oom_score_adj", "-1000").expect("oom_score_adj");
+    say("ready");
+    stop_here();
+    let (mut refused, mut ends) = (0, Vec::new());
+    let page = vec![1_u8; page_size()];
+    while refused < count {
+        let mut pair = [0; 2];
+        // SAFETY: the array has room for two descriptors.
+        assert_eq!(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_NONBLOCK) }, 0, "pipe2");
+        ends.push(pair);
+        loop {
+            // SAFETY: the buffer is as long as it says.
+            let wrote = unsafe { libc::write(pair[1], page.as_ptr().cast(), page.len()) };
+            if wrote >= 0 {
+                continue;
+            }
+            match std::io::Error::last_os_error().raw_os_error() {
+                Some(libc::ENOMEM) if refused < count => refused += 1,
+                _ => break,
+            }
+        }
+    }
+    say("done");
+    stop_here();
+}
+
+fn event() -> c_int {
+    // SAFETY: eventfd has no preconditions.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_SEMAPHORE) };
+    assert!(fd >= 0, "eventfd: {}", std::io::Error::last_os_error());
+    fd
+}
+
+fn signal(event: c_int, times: u64) {
+    // SAFETY: an eventfd takes 8 bytes.
+    let wrote = unsafe { libc::write(event, (&raw const times).cast(), 8) };
+    assert_eq!(wrote, 8, "write to eventfd");
+}
+
+fn await_event(event: c_int) {
+    let mut value = 0_u64;
+    // SAFETY: an eventfd gives 8 bytes.
+    let read = unsafe { libc::read(event, (&raw mut value).cast(), 8) };
+    assert_eq!(read, 8, "read from eventfd");
+}
+
+fn reap() {
+    let mut status = 0;
+    // SAFETY: the status is a place to write to.
+    let pid = unsafe { libc::wait(&raw mut status) };
+    assert!(pid > 0 && status == 0, "child {pid} ended with {status}");
+}

@@ -1,0 +1,41 @@
+//! What the tests are made of.
+
+pub(crate) mod cgroup;
+pub(crate) mod child;
+pub(crate) mod memory;
+pub(crate) mod observer;
+pub(crate) mod perf;
+pub(crate) mod wait;
+pub(crate) mod workload;
+
+use std::io::Write;
+
+/// Says that a test was not run, past the test harness, which hides what a passing test prints.
+pub(crate) fn skipped(test: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+}
+
+/// True if this test may load programs and make cgroups; else says that it is skipped.
+pub(crate) fn may_run(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skipped(test, "not root");
+    }
+    root
+}
+
+/// Prints a line of numbers that a test has seen; shown with `--nocapture`.
+macro_rules! seen {
+    ($($arg:tt)*) => { println!("seen: {}", format_args!($($arg)*)) };
+}
+pub(crate) use seen;
+
+/// Returns from a test that needs root and has none.
+macro_rules! needs_root {
+    ($name:literal) => {
+        if !$crate::support::may_run($name) {
+            return;
+        }
+    };
+}
+pub(crate) use needs_root;
