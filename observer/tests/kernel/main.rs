@@ -6,5 +6,11 @@
 
 mod support;
 
+mod kswapd;
+mod lifecycle;
+mod oom;
 mod page_alloc;
 mod page_alloc_totals;
+mod reclaim;
+mod recording;
+mod vanish;

@@ -108,8 +108,9 @@ fn ended_processes_stay_in_the_sum_of_their_cgroup() {
     let observed = events(&of_cgroup(&after, id), &of_cgroup(&before, id));
     seen!("{CHILDREN} children, {FAULTS} faults each: observer {observed}, perf {counted}, missed {missed}");
     assert!(observed + missed >= counted, "observer {observed}, perf {counted}, missed {missed}");
-    // perf leaves a task in the middle of its exit; the few pages that it asks for after that are observer's alone.
-    assert!(observed <= counted + CHILDREN, "observer {observed}, perf {counted}");
+    // perf leaves a task in the middle of its exit, on some kernels before its memory is taken down. What that asks for,
+    // two pages here, is observer's alone.
+    assert!(observed <= counted + 4 * CHILDREN, "observer {observed}, perf {counted}");
     assert!(observed >= CHILDREN * FAULTS, "{observed}");
 
     // With the reads that follow, the children's rows become one sum, and nothing is lost or counted twice by that.
@@ -131,19 +132,21 @@ fn ended_processes_stay_in_the_sum_of_their_cgroup() {
 fn a_refused_page_is_a_failure_and_no_allocation() {
     needs_root!("a_refused_page_is_a_failure_and_no_allocation");
     const REFUSED: u64 = 50;
-    let cgroup = Cgroup::limited("refuse", 8 << 20);
+    let cgroup = Cgroup::limited("refuse", 16 << 20);
+    cgroup.no_oom_killer();
     let mut kernel = load();
     let mut work = Workload::start(&format!("pipes {REFUSED}"), Some(&cgroup));
     let (pid, id) = (work.pid(), cgroup.id());
     let refused = Counter::of_process(pid, ALLOC, Some("pfn == 0xffffffffffffffff"));
     let met = Counter::of_process(pid, ALLOC, Some("pfn != 0xffffffffffffffff"));
     let before = read(&mut kernel);
-    assert_eq!(work.step(), "done");
+    assert_eq!(work.step(), format!("refused {REFUSED}"));
     let after = read(&mut kernel);
     let grown = of_process(&after, pid, id).since(&of_process(&before, pid, id)).unwrap();
-    seen!("perf: {} met, {} refused; observer: {} met, {} refused", met.read(), refused.read(), grown.allocations(), grown.failures());
+    let (met, refused) = (met.read(), refused.read());
+    seen!("perf: {met} met, {refused} refused; observer: {} met, {} refused", grown.allocations(), grown.failures());
     assert_eq!(missed(&after, "page_alloc"), missed(&before, "page_alloc"));
-    assert!(refused.read() >= REFUSED, "the limit made the kernel refuse {} pages only", refused.read());
-    assert_eq!((grown.failures(), grown.allocations()), (refused.read(), met.read()));
+    assert!(refused >= REFUSED, "the limit made the kernel refuse {refused} pages only");
+    assert_eq!((grown.failures(), grown.allocations()), (refused, met));
     work.finish();
 }

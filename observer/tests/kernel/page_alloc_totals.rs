@@ -83,7 +83,10 @@ fn each_order_is_what_the_kernel_counted() {
         let b = Between { first: end_first[order], snapshot: end.clone(), last: end_last[order] };
         assert_bracketed(&format!("order {order}"), &a, &b, Some(order));
     }
-    assert!(end_first[2] > last[2] || end_first[1] > last[1] || end_first[3] > last[3], "only single pages were asked for");
+    assert!(
+        end_first[2] > last[2] || end_first[1] > last[1] || end_first[3] > last[3],
+        "only single pages were asked for"
+    );
     work.finish();
 }
 

@@ -82,6 +82,13 @@ impl Cgroup {
         self.path.join("cgroup.procs")
     }
 
+    /// Turns its OOM killer off, where that can be done: on version 1.
+    pub(crate) fn no_oom_killer(&self) {
+        if !self.v2 {
+            self.write("memory.oom_control", "1");
+        }
+    }
+
     fn write(&self, file: &str, text: &str) {
         let path = self.path.join(file);
         fs::write(&path, text).unwrap_or_else(|e| panic!("cannot write {text} to {}: {e}", path.display()));

@@ -168,32 +168,46 @@ fn read_file(path: &str, times: usize) {
     stop_here();
 }
 
-/// `pipes N`: at the limit of its cgroup, and not to be killed, writes to pipes until the kernel has N times refused a page.
+/// `pipes N`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused a
+/// page.
 fn pipes(count: usize) {
+    const PIPES: usize = 512;
     call_me("obs-pipes");
-    std::fs::write("/proc/self/oom_score_adj", "-1000").expect("oom_score_adj");
+    // Version 2 has no other way to keep the OOM killer out; where this is not allowed, the cgroup is of version 1 and
+    // has its OOM killer turned off.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    let mut ends: Vec<[c_int; 2]> = vec![[-1; 2]; PIPES];
+    let page = vec![1_u8; page_size()];
+    // SAFETY: mlockall has no preconditions. A fault at the limit would wait for ever.
+    assert_eq!(unsafe { libc::mlockall(libc::MCL_CURRENT) }, 0, "mlockall: {}", std::io::Error::last_os_error());
     say("ready");
     stop_here();
-    let (mut refused, mut ends) = (0, Vec::new());
-    let page = vec![1_u8; page_size()];
-    while refused < count {
-        let mut pair = [0; 2];
+    let mut refused = 0;
+    'all: for pair in &mut ends {
         // SAFETY: the array has room for two descriptors.
-        assert_eq!(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_NONBLOCK) }, 0, "pipe2");
-        ends.push(pair);
+        if unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_NONBLOCK) } != 0 {
+            break;
+        }
         loop {
             // SAFETY: the buffer is as long as it says.
             let wrote = unsafe { libc::write(pair[1], page.as_ptr().cast(), page.len()) };
             if wrote >= 0 {
                 continue;
             }
-            match std::io::Error::last_os_error().raw_os_error() {
-                Some(libc::ENOMEM) if refused < count => refused += 1,
-                _ => break,
+            if std::io::Error::last_os_error().raw_os_error() != Some(libc::ENOMEM) {
+                break;
+            }
+            refused += 1;
+            if refused == count {
+                break 'all;
             }
         }
     }
-    say("done");
+    for end in ends.iter().flatten().filter(|end| **end >= 0) {
+        // SAFETY: the descriptor is of a pipe made above.
+        unsafe { libc::close(*end) };
+    }
+    say(&format!("refused {refused}"));
     stop_here();
 }
 

@@ -1,7 +1,9 @@
 //! What the tests are made of.
 
+pub(crate) mod bpf;
 pub(crate) mod cgroup;
 pub(crate) mod child;
+pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod observer;
 pub(crate) mod perf;
