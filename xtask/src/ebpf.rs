@@ -13,8 +13,9 @@ pub(crate) const TARGET: &str = "bpfel-unknown-none";
 /// Builds the object that observer embeds, and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     let toolchain = setup::setup()?;
-    let target = paths::work().join("ebpf");
-    let mut cargo = cargo(&toolchain)?;
+    let target = target();
+    let mut cargo = Command::new(toolchain.compiler.bin("cargo"));
+    configure(&mut cargo, &toolchain)?;
     cargo.arg("build").args(arguments()).arg("--target-dir").arg(&target);
     exec::step("building the eBPF object", &mut cargo)?;
     let built = target.join(TARGET).join("release/observer-ebpf");
@@ -41,17 +42,22 @@ pub(crate) fn arguments() -> [&'static str; 9] {
     ]
 }
 
-/// Cargo of the eBPF toolchain, with what every compilation for the kernel needs.
-pub(crate) fn cargo(toolchain: &setup::Toolchain) -> Result<Command> {
+/// Gives a command of the eBPF toolchain what every compilation for the kernel needs.
+pub(crate) fn configure(command: &mut Command, toolchain: &setup::Toolchain) -> Result<()> {
+    toolchain.compiler.configure(command);
     let linker_dir = toolchain.linker.parent().context("bpf-linker has no folder")?;
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(std::iter::once(linker_dir.to_owned()).chain(env::split_paths(&path)))
         .context("a folder in PATH has a colon in its name")?;
-    let mut cargo = toolchain.compiler.cargo();
     // aya-ebpf picks the layout of the kernel's registers by bpf_target_arch.
     let flags = format!("--cfg=bpf_target_arch=\"{}\" -Cdebuginfo=2 -Clink-arg=--btf", env::consts::ARCH);
-    cargo.env("PATH", path).env("RUSTFLAGS", flags);
-    Ok(cargo)
+    command.env("PATH", path).env("RUSTFLAGS", flags);
+    Ok(())
+}
+
+/// Cargo's target folder for the eBPF side; its own, so that builds of the host side do not wait for it.
+pub(crate) fn target() -> PathBuf {
+    paths::work().join("ebpf")
 }
 
 /// Puts the object where the build of observer looks for it: whole or not at all, and untouched when it is the same, so

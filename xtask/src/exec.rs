@@ -5,8 +5,8 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::process::{Command, Output, Stdio};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many lines of a failed command's output an error shows.
@@ -61,13 +61,39 @@ pub(crate) fn clean(command: &mut Command) {
     }
 }
 
-/// Runs a command with its output shown as it comes.
-pub(crate) fn show(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start: {}", line(command)))?;
-    if !status.success() {
-        bail!("failed ({status}): {}", line(command));
+/// Shows what is written to it, and keeps it.
+#[derive(Default)]
+pub(crate) struct Tee {
+    bytes: Vec<u8>,
+}
+
+impl Tee {
+    /// Everything that was written.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
-    Ok(())
+}
+
+impl Write for Tee {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        io::stdout().write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// Runs a command with its output shown as it comes, and copies stdout to `out`.
+pub(crate) fn tee(command: &mut Command, out: &mut Tee) -> Result<ExitStatus> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
+    if let Some(mut stdout) = child.stdout.take() {
+        io::copy(&mut stdout, out).with_context(|| format!("cannot read from: {}", line(command)))?;
+    }
+    child.wait().with_context(|| format!("cannot wait for: {}", line(command)))
 }
 
 /// Runs a command and returns what it wrote to stdout.
@@ -96,7 +122,7 @@ pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     let mut log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
 
     let spinner = spinner(what);
-    let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
+    let (reader, writer) = io::pipe().context("cannot create a pipe")?;
     command.stdin(Stdio::null()).stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
     // The command holds the writing ends: without this, reading would never end.
@@ -122,7 +148,7 @@ pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
 }
 
 fn spinner(what: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         say(what);
         return ProgressBar::hidden();
     }

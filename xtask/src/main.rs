@@ -4,9 +4,11 @@
 
 mod ebpf;
 mod exec;
+mod lint;
 mod paths;
 mod run;
 mod setup;
+mod test;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +29,10 @@ enum Command {
     BuildEbpf,
     /// Build everything and start observer: the live screen, or one report where there is no terminal
     Run(run::Args),
+    /// Run every test there is; what cannot run here is listed with the reason
+    Test(test::Args),
+    /// Check format, lints of both sides, and licenses and sources of dependencies
+    Lint,
     /// Run a command under another kernel, in a qemu guest that needs no /dev/kvm
     Vm(vm::Args),
 }
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup().map(|_| ExitCode::SUCCESS),
         Command::BuildEbpf => ebpf::build().map(|_| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Lint => lint::lint(),
         Command::Vm(args) => vm::vm(args),
     };
     outcome.unwrap_or_else(|error| {

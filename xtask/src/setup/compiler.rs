@@ -42,17 +42,16 @@ impl Compiler {
         self.sysroot.join("bin").join(name)
     }
 
-    /// Cargo of this toolchain, allowed to build `core` from source with a stable compiler.
-    pub(crate) fn cargo(&self) -> Command {
-        let mut command = Command::new(self.bin("cargo"));
-        exec::clean(&mut command);
+    /// Makes a cargo of this toolchain use this compiler and nothing of the one that runs now, and allows it to build
+    /// `core` from source, which a stable compiler otherwise refuses.
+    pub(crate) fn configure(&self, cargo: &mut Command) {
+        exec::clean(cargo);
         for inherited in
             ["CARGO", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"]
         {
-            command.env_remove(inherited);
+            cargo.env_remove(inherited);
         }
-        command.env("RUSTC", self.bin("rustc")).env("RUSTC_BOOTSTRAP", "1").current_dir(paths::root());
-        command
+        cargo.env("RUSTC", self.bin("rustc")).env("RUSTC_BOOTSTRAP", "1").current_dir(paths::root());
     }
 }
 

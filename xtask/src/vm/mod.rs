@@ -24,6 +24,14 @@ use std::time::Duration;
 pub(crate) use kernel::Series;
 pub(crate) use qemu::Ending;
 
+/// Programs that a guest needs here, with the packages they come in.
+pub(crate) const NEEDS: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("xz", "xz-utils"),
+    ("dpkg-deb", "dpkg"),
+];
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Kernel series; the newest build that Debian offers of it
@@ -98,7 +106,7 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
 
 /// Boots the guest, runs the command, and copies its output to `out` as it comes.
 pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending> {
-    apt::need("a VM", &[("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("xz", "xz-utils")])?;
+    apt::need("a VM", &NEEDS)?;
     let home = paths::work().join("vm");
     let (kernel, base) = {
         let _lock = setup::lock("vm")?;

@@ -1,0 +1,158 @@
+//! The lanes, in the order in which they run: what is quick and needs nothing comes first.
+
+use super::outcome::Outcome;
+use super::{Built, Lane, Only};
+use crate::setup::apt;
+use crate::vm::{self, Ending, Guest, Series};
+use crate::{exec, paths};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// Programs that kernel tests start, with the packages they come in.
+const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2")];
+/// Programs that kernel tests use where they are there.
+const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
+/// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
+const GUEST_TIME: Duration = Duration::from_secs(600);
+
+/// Every lane there is.
+pub(super) fn all() -> Vec<Lane> {
+    let lane =
+        |name: &str, only, run: fn(&Built) -> Result<Outcome>| Lane { name: name.to_owned(), only, run: Box::new(run) };
+    let mut all = vec![
+        lane("unit", Only::Unit, unit),
+        lane("golden, command line", Only::Cli, cli),
+        lane("kernel, this one", Only::Kernel, kernel),
+    ];
+    for series in [Series::V6_1, Series::V6_12] {
+        let run = move |built: &Built| in_vm(series, built);
+        all.push(Lane { name: format!("kernel {} (VM)", series.name()), only: Only::Vm, run: Box::new(run) });
+    }
+    all.push(lane("dashboards", Only::Dashboards, dashboards));
+    all
+}
+
+fn unit(_: &Built) -> Result<Outcome> {
+    cargo_test(&["--lib", "--bins"], &[])
+}
+
+fn cli(built: &Built) -> Result<Outcome> {
+    if built.other_tests.is_empty() {
+        return Ok(Outcome::skipped("observer/tests has none besides the kernel tests"));
+    }
+    let selected: Vec<&str> = built.other_tests.iter().flat_map(|name| ["--test", name]).collect();
+    cargo_test(&selected, &[])
+}
+
+fn kernel(built: &Built) -> Result<Outcome> {
+    if built.kernel_test.is_none() {
+        return Ok(Outcome::skipped("observer/tests/kernel is not there"));
+    }
+    if !exec::is_root() {
+        return Ok(Outcome::skipped("not root; run: sudo cargo xtask test --only kernel"));
+    }
+    if let Err(error) = apt::need("kernel tests", &TOOLS) {
+        return Ok(Outcome::skipped(&format!("{error:#}")));
+    }
+    cargo_test(&["--test", "kernel"], &["--test-threads=1"])
+}
+
+/// Runs tests by cargo. Always for the whole workspace, whatever is selected: otherwise dependencies would be built again
+/// with other features.
+fn cargo_test(selected: &[&str], harness: &[&str]) -> Result<Outcome> {
+    let mut command = exec::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(selected).arg("--").args(harness);
+    let mut tee = exec::Tee::default();
+    let status = exec::tee(&mut command, &mut tee)?;
+    let ending = (!status.success()).then(|| format!("{status}: {}", exec::line(&command)));
+    Ok(Outcome::read(&tee.text(), ending))
+}
+
+/// The same program of kernel tests, in a guest.
+fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
+    let Some(test) = &built.kernel_test else {
+        return Ok(Outcome::skipped("observer/tests/kernel is not there"));
+    };
+    if std::env::consts::ARCH != "x86_64" {
+        return Ok(Outcome::skipped("kernels for VMs are x86_64 ones"));
+    }
+    if let Err(error) = apt::need("a VM", &vm::NEEDS).and_then(|()| apt::need("kernel tests", &TOOLS)) {
+        return Ok(Outcome::skipped(&format!("{error:#}")));
+    }
+    let (in_test, in_observer) = ("/opt/kernel-test", "/opt/observer");
+    let environment = format!("OBSERVER_BIN={in_observer}");
+    let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
+    let guest = Guest {
+        kernel: series,
+        memory: "1G".to_owned(),
+        cpus: 2,
+        adds: vec![(test.clone(), in_test.to_owned()), (built.observer.clone(), in_observer.to_owned())],
+        tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
+        append: String::new(),
+        timeout: GUEST_TIME,
+        command: ["env", &environment, in_test, "--test-threads=1"].map(Into::into).to_vec(),
+    };
+    let mut tee = exec::Tee::default();
+    let ending = match vm::run(&guest, &mut tee)? {
+        Ending::Exited(0) => None,
+        Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),
+        Ending::TimedOut => Some(format!("the guest was ended after {} s", GUEST_TIME.as_secs())),
+        Ending::Died { console } => Some(format!("the guest died:\n{}", exec::tail(&console))),
+    };
+    let mut outcome = Outcome::read(&tee.text(), ending);
+    if outcome.passed == 0 && !outcome.has_failed() {
+        outcome.failed.push("no test ran".to_owned());
+    }
+    Ok(outcome)
+}
+
+/// Rules and their tests, by Prometheus' own tool.
+fn dashboards(_: &Built) -> Result<Outcome> {
+    let folder = paths::root().join("dashboards");
+    let rules = yaml(&folder, |name| name.contains("rules") && !name.contains("test"))?;
+    let tests = yaml(&folder, |name| name.contains("test"))?;
+    if rules.is_empty() && tests.is_empty() {
+        return Ok(Outcome::skipped("dashboards/ has no rules"));
+    }
+    if let Err(error) = apt::need("testing the rules of Prometheus", &[("promtool", "prometheus")]) {
+        return Ok(Outcome::skipped(&format!("{error:#}")));
+    }
+    let mut outcome = Outcome::default();
+    for (words, files) in [(["check", "rules"], rules), (["test", "rules"], tests)] {
+        for file in files {
+            let mut command = Command::new("promtool");
+            let output = exec::output(command.args(words).arg(&file).current_dir(&folder))?;
+            let said =
+                [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+            println!("{}\n{}", exec::line(&command), said.trim_end());
+            if output.status.success() {
+                outcome.passed += 1;
+            } else {
+                outcome.failed.push(exec::line(&command));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// YAML files of a folder and those below whose name fits, sorted.
+fn yaml(folder: &std::path::Path, fits: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if [".yml", ".yaml"].iter().any(|end| name.ends_with(end)) && fits(&name) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,121 @@
+//! Runs every test there is, lane by lane, and says at the end what passed, what failed, and what did not run and why.
+
+mod lanes;
+mod outcome;
+
+use crate::{ebpf, exec, paths};
+use anyhow::Result;
+use outcome::Outcome;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the kernels in VMs
+    #[arg(long)]
+    no_vm: bool,
+    /// Run one lane only
+    #[arg(long, value_name = "LANE")]
+    only: Option<Only>,
+}
+
+/// What can be asked for by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    Unit,
+    Cli,
+    Kernel,
+    Vm,
+    Dashboards,
+}
+
+/// One lane: its name, and how it is run.
+struct Lane {
+    name: String,
+    only: Only,
+    run: Box<dyn Fn(&Built) -> Result<Outcome>>,
+}
+
+/// What building left behind.
+struct Built {
+    /// The program of the kernel tests. None: there are none.
+    kernel_test: Option<PathBuf>,
+    /// Names of the other integration tests of observer.
+    other_tests: Vec<String>,
+    /// The debug binary of observer.
+    observer: PathBuf,
+}
+
+/// The command `test`.
+pub(crate) fn test(args: &Args) -> Result<ExitCode> {
+    ebpf::build()?;
+    let built = build()?;
+    let mut results = Vec::new();
+    for lane in lanes::all() {
+        if args.only.is_some_and(|only| only != lane.only) {
+            continue;
+        }
+        let begun = Instant::now();
+        let outcome = if args.no_vm && lane.only == Only::Vm {
+            Outcome::skipped("--no-vm was given")
+        } else {
+            exec::say(&format!("tests: {}", lane.name));
+            // A lane that cannot be run at all has failed; the others run nevertheless.
+            (lane.run)(&built).unwrap_or_else(|error| Outcome::failed(&format!("{error:#}")))
+        };
+        results.push((lane.name, outcome, begun.elapsed()));
+    }
+    print!("{}", outcome::summary(&results));
+    let failed = results.iter().any(|(_, outcome, _)| outcome.has_failed());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Builds all tests and the binary they start, and finds out which tests there are.
+fn build() -> Result<Built> {
+    exec::step("building the tests", exec::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
+    let mut list = exec::cargo();
+    list.args(["test", "--workspace", "--no-run", "--quiet", "--message-format=json"]);
+    let messages = exec::capture(&mut list)?;
+    let mut kernel_test = None;
+    let mut other_tests = Vec::new();
+    for (name, executable) in messages.lines().filter_map(integration_test) {
+        if name == "kernel" {
+            kernel_test = Some(executable);
+        } else {
+            other_tests.push(name);
+        }
+    }
+    let observer = paths::cargo_target().join("debug/observer");
+    Ok(Built { kernel_test, other_tests, observer })
+}
+
+/// Name and program of an integration test, from one of cargo's messages.
+fn integration_test(message: &str) -> Option<(String, PathBuf)> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let target = message.get("target")?;
+    let is_test = target.get("kind")?.as_array()?.iter().any(|kind| kind == "test");
+    let executable = message.get("executable")?.as_str()?;
+    is_test.then(|| Some((target.get("name")?.as_str()?.to_owned(), executable.into())))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integration_tests_are_told_from_other_targets() {
+        let message = |kind: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"kernel"}},"executable":{executable}}}"#
+            )
+        };
+        assert_eq!(
+            integration_test(&message("test", r#""/t/kernel-1""#)),
+            Some(("kernel".into(), "/t/kernel-1".into()))
+        );
+        assert_eq!(integration_test(&message("lib", r#""/t/kernel-1""#)), None);
+        assert_eq!(integration_test(&message("test", "null")), None);
+        assert_eq!(integration_test("warning: not JSON"), None);
+    }
+}

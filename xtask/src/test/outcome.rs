@@ -1,0 +1,150 @@
+//! What a lane came to, read from the words of the test harness.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// What a lane came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) passed: usize,
+    /// What failed, each in one line.
+    pub(super) failed: Vec<String>,
+    /// What did not run, each with the reason.
+    pub(super) skipped: Vec<String>,
+}
+
+impl Outcome {
+    /// A lane that cannot run here.
+    pub(super) fn skipped(reason: &str) -> Self {
+        Self { skipped: vec![reason.to_owned()], ..Self::default() }
+    }
+
+    /// A lane that could not be run as it should.
+    pub(super) fn failed(reason: &str) -> Self {
+        Self { failed: vec![reason.to_owned()], ..Self::default() }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// Reads the output of one or more test programs. `ending` says how they ended, None for well: a program that died
+    /// printed no failure, and one that ended well without having run a test has tested nothing.
+    pub(super) fn read(output: &str, ending: Option<String>) -> Self {
+        let mut outcome = Self::default();
+        for line in output.lines() {
+            outcome.read_line(line.trim());
+        }
+        if let Some(ending) = ending
+            && outcome.failed.is_empty()
+        {
+            outcome.failed.push(ending);
+        }
+        outcome
+    }
+
+    /// `test a::b ... ok`, `... FAILED`, `... ignored, reason`; with output of the test in between, the verdict alone
+    /// ends up on a line of its own, so passes and failures are counted from `test result:`.
+    fn read_line(&mut self, line: &str) {
+        if let Some(totals) = line.strip_prefix("test result: ") {
+            self.passed += number_before(totals, " passed");
+            let named = self.failed.len();
+            let failed = number_before(totals, " failed");
+            // Names come first; where they were lost in other output, the count must not be.
+            if named < failed {
+                self.failed.push(format!("{} more", failed - named));
+            }
+        } else if let Some(reason) = line.strip_prefix("SKIPPED ") {
+            // Printed by a test that finds it cannot run here.
+            self.skipped.push(reason.to_owned());
+        } else if let Some((name, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+            if verdict.ends_with("FAILED") {
+                self.failed.push(name.to_owned());
+            } else if let Some(reason) = verdict.strip_prefix("ignored") {
+                self.skipped.push(format!("{name}: ignored{reason}"));
+            }
+        }
+    }
+}
+
+/// The number right before some words: 12 in `ok. 12 passed`.
+fn number_before(text: &str, words: &str) -> usize {
+    let before = text.split_once(words).map(|(before, _)| before);
+    before.and_then(|before| before.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+/// The table of lanes, everything that failed or did not run, and one closing line.
+pub(super) fn summary(results: &[(String, Outcome, Duration)]) -> String {
+    let mut text = String::from("\nlane                    passed  failed skipped    time\n");
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut details = String::new();
+    for (lane, outcome, time) in results {
+        let counts = (outcome.passed, outcome.failed.len(), outcome.skipped.len());
+        let seconds = time.as_secs_f64();
+        let _ = writeln!(text, "{lane:<22} {:>7} {:>7} {:>7} {seconds:>6.1}s", counts.0, counts.1, counts.2);
+        passed += counts.0;
+        failed += counts.1;
+        skipped += counts.2;
+        for name in &outcome.failed {
+            let _ = writeln!(details, "FAILED  {lane}: {name}");
+        }
+        for reason in &outcome.skipped {
+            let _ = writeln!(details, "SKIPPED {lane}: {reason}");
+        }
+    }
+    if !details.is_empty() {
+        let _ = write!(text, "\n{details}");
+    }
+    let _ = writeln!(text, "\n{passed} passed, {failed} failed, {skipped} skipped");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "running 4 tests\n\
+        test a::one ... ok\n\
+        test a::two ... ignored, needs a terminal\n\
+        SKIPPED a::four: no cgroup v2 here\n\
+        test a::three ... FAILED\n\
+        test a::four ... ok\n\n\
+        failures:\n    a::three\n\n\
+        test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
+        running 1 test\n\
+        test result: ok. 10 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
+
+    #[test]
+    fn the_words_of_the_harness_are_counted() {
+        let outcome = Outcome::read(OUTPUT, Some("exit status: 101".to_owned()));
+        assert_eq!(outcome.passed, 12);
+        assert_eq!(outcome.failed, ["a::three"]);
+        assert_eq!(outcome.skipped, ["a::two: ignored, needs a terminal", "a::four: no cgroup v2 here"]);
+    }
+
+    #[test]
+    fn a_program_that_died_has_failed() {
+        let outcome = Outcome::read("running 2 tests\ntest a ... ok\n", Some("signal: 9".to_owned()));
+        assert_eq!(outcome.failed, ["signal: 9"]);
+        assert!(outcome.has_failed());
+    }
+
+    #[test]
+    fn failures_whose_names_were_lost_still_count() {
+        let outcome = Outcome::read("test result: FAILED. 0 passed; 2 failed; 0 ignored\n", None);
+        assert_eq!(outcome.failed, ["2 more"]);
+    }
+
+    #[test]
+    fn nothing_that_did_not_run_is_missing_from_the_summary() {
+        let results = [
+            ("unit".to_owned(), Outcome { passed: 3, ..Outcome::default() }, Duration::from_millis(1500)),
+            ("kernel 6.1".to_owned(), Outcome::skipped("no qemu"), Duration::ZERO),
+            ("cli".to_owned(), Outcome::failed("a::b"), Duration::ZERO),
+        ];
+        let text = summary(&results);
+        assert!(text.contains("unit                         3       0       0    1.5s\n"), "{text}");
+        assert!(text.contains("SKIPPED kernel 6.1: no qemu\n") && text.contains("FAILED  cli: a::b\n"), "{text}");
+        assert!(text.ends_with("\n3 passed, 1 failed, 1 skipped\n"), "{text}");
+    }
+}
