@@ -22,9 +22,11 @@ pub(crate) fn say(text: &str) {
     eprintln!("==> {text}");
 }
 
-/// The command as a person would type it, with the variables that were set for it.
+/// The command as a person would type it, with the variables that were set for it; without PATH, which is long and tells
+/// little.
 pub(crate) fn line(command: &Command) -> String {
-    let set = command.get_envs().filter_map(|(key, value)| value.map(|v| format!("{}={}", quote(key), quote(v))));
+    let set = command.get_envs().filter(|(key, _)| *key != "PATH");
+    let set = set.filter_map(|(key, value)| value.map(|v| format!("{}={}", quote(key), quote(v))));
     let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quote);
     set.chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -30,11 +30,14 @@ enum Only {
     Dashboards,
 }
 
+/// How a lane is run.
+type Run = Box<dyn Fn(&Built) -> Result<Outcome>>;
+
 /// One lane: its name, and how it is run.
 struct Lane {
     name: String,
     only: Only,
-    run: Box<dyn Fn(&Built) -> Result<Outcome>>,
+    run: Run,
 }
 
 /// What building left behind.
