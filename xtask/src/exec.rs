@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many lines of a failed command's output an error shows.
@@ -88,14 +88,22 @@ impl Write for Tee {
     }
 }
 
-/// Runs a command with its output shown as it comes, and copies stdout to `out`.
+/// Runs a command with its output shown as it comes, stdout and stderr in the order they were written, and copies it to
+/// `out`.
 pub(crate) fn tee(command: &mut Command, out: &mut Tee) -> Result<ExitStatus> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
-    if let Some(mut stdout) = child.stdout.take() {
-        io::copy(&mut stdout, out).with_context(|| format!("cannot read from: {}", line(command)))?;
-    }
+    let (mut child, mut reader) = spawn_merged(command)?;
+    io::copy(&mut reader, out).with_context(|| format!("cannot read from: {}", line(command)))?;
     child.wait().with_context(|| format!("cannot wait for: {}", line(command)))
+}
+
+/// Starts a command with stdout and stderr in one pipe.
+fn spawn_merged(command: &mut Command) -> Result<(Child, io::PipeReader)> {
+    let (reader, writer) = io::pipe().context("cannot create a pipe")?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
+    let child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
+    // The command still holds the writing ends: without this, reading would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((child, reader))
 }
 
 /// Runs a command and returns what it wrote to stdout.
@@ -124,12 +132,7 @@ pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     let mut log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
 
     let spinner = spinner(what);
-    let (reader, writer) = io::pipe().context("cannot create a pipe")?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start: {}", line(command)))?;
-    // The command holds the writing ends: without this, reading would never end.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-
+    let (mut child, reader) = spawn_merged(command)?;
     let mut said = String::new();
     let mut reader = BufReader::new(reader);
     let mut bytes = Vec::new();

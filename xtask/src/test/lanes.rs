@@ -7,12 +7,14 @@ use crate::vm::{self, Ending, Guest, Series};
 use crate::{exec, paths};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 /// Programs that kernel tests start, with the packages they come in.
 const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2")];
+/// Programs that command line tests start, with the packages they come in.
+const CLI_TOOLS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
@@ -43,6 +45,10 @@ fn cli(built: &Built) -> Result<Outcome> {
     if built.other_tests.is_empty() {
         return Ok(Outcome::skipped("observer/tests has none besides the kernel tests"));
     }
+    // Without them the tests that need one say so themselves.
+    if let Err(error) = apt::need("some command line tests", &CLI_TOOLS) {
+        exec::say(&format!("{error:#}"));
+    }
     let selected: Vec<&str> = built.other_tests.iter().flat_map(|name| ["--test", name]).collect();
     cargo_test(&selected, &[])
 }
@@ -64,7 +70,8 @@ fn kernel(built: &Built) -> Result<Outcome> {
 /// with other features.
 fn cargo_test(selected: &[&str], harness: &[&str]) -> Result<Outcome> {
     let mut command = exec::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(selected).arg("--").args(harness);
+    // What a test says when it cannot run here would otherwise be thrown away.
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(selected).args(["--", "--show-output"]).args(harness);
     let mut tee = exec::Tee::default();
     let status = exec::tee(&mut command, &mut tee)?;
     let ending = (!status.success()).then(|| format!("{status}: {}", exec::line(&command)));
@@ -93,7 +100,7 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         append: String::new(),
         timeout: GUEST_TIME,
-        command: ["env", &environment, in_test, "--test-threads=1"].map(Into::into).to_vec(),
+        command: ["env", &environment, in_test, "--test-threads=1", "--show-output"].map(Into::into).to_vec(),
     };
     let mut tee = exec::Tee::default();
     let ending = match vm::run(&guest, &mut tee)? {
@@ -109,50 +116,77 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Rules and their tests, by Prometheus' own tool.
+/// Configuration for Prometheus, rules and their tests, by Prometheus' own tool.
 fn dashboards(_: &Built) -> Result<Outcome> {
     let folder = paths::root().join("dashboards");
-    let rules = yaml(&folder, |name| name.contains("rules") && !name.contains("test"))?;
-    let tests = yaml(&folder, |name| name.contains("test"))?;
-    if rules.is_empty() && tests.is_empty() {
+    let files = yaml(&folder)?;
+    if files.is_empty() {
         return Ok(Outcome::skipped("dashboards/ has no rules"));
     }
     if let Err(error) = apt::need("testing the rules of Prometheus", &[("promtool", "prometheus")]) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
     let mut outcome = Outcome::default();
-    for (words, files) in [(["check", "rules"], rules), (["test", "rules"], tests)] {
-        for file in files {
-            let mut command = Command::new("promtool");
-            let output = exec::output(command.args(words).arg(&file).current_dir(&folder))?;
-            let said =
-                [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-            println!("{}\n{}", exec::line(&command), said.trim_end());
-            if output.status.success() {
-                outcome.passed += 1;
-            } else {
-                outcome.failed.push(exec::line(&command));
-            }
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let Some(words) = promtool(&text) else {
+            outcome.skipped.push(format!("{}: neither rules nor tests nor configuration", file.display()));
+            continue;
+        };
+        let mut command = Command::new("promtool");
+        let output = exec::output(command.args(words).arg(&file).current_dir(&folder))?;
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        println!("{}\n{}", exec::line(&command), said.trim_end());
+        if output.status.success() {
+            outcome.passed += 1;
+        } else {
+            outcome.failed.push(exec::line(&command));
         }
     }
     Ok(outcome)
 }
 
-/// YAML files of a folder and those below whose name fits, sorted.
-fn yaml(folder: &std::path::Path, fits: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+/// What promtool has to do with a file, by the key it has at the top.
+fn promtool(text: &str) -> Option<[&'static str; 2]> {
+    let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+    if has("tests:") {
+        Some(["test", "rules"])
+    } else if has("groups:") {
+        Some(["check", "rules"])
+    } else if has("scrape_configs:") {
+        Some(["check", "config"])
+    } else {
+        None
+    }
+}
+
+/// YAML files of a folder and those below, sorted.
+fn yaml(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if [".yml", ".yaml"].iter().any(|end| name.ends_with(end)) && fits(&name) {
+            } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
                 found.push(path);
             }
         }
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_file_is_known_by_its_top_key() {
+        assert_eq!(promtool("rule_files:\n  - a.yml\ntests:\n"), Some(["test", "rules"]));
+        assert_eq!(promtool("# rules\ngroups:\n"), Some(["check", "rules"]));
+        assert_eq!(promtool("global:\nrule_files:\nscrape_configs:\n"), Some(["check", "config"]));
+        assert_eq!(promtool("other: 1\n  tests: 2\n"), None);
+    }
 }

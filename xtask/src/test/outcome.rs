@@ -29,12 +29,13 @@ impl Outcome {
     }
 
     /// Reads the output of one or more test programs. `ending` says how they ended, None for well: a program that died
-    /// printed no failure, and one that ended well without having run a test has tested nothing.
+    /// printed no failure.
     pub(super) fn read(output: &str, ending: Option<String>) -> Self {
-        let mut outcome = Self::default();
+        let mut reader = Reader::default();
         for line in output.lines() {
-            outcome.read_line(line.trim());
+            reader.line(line.trim_end());
         }
+        let mut outcome = reader.outcome;
         if let Some(ending) = ending
             && outcome.failed.is_empty()
         {
@@ -42,28 +43,71 @@ impl Outcome {
         }
         outcome
     }
+}
 
-    /// `test a::b ... ok`, `... FAILED`, `... ignored, reason`; with output of the test in between, the verdict alone
-    /// ends up on a line of its own, so passes and failures are counted from `test result:`.
-    fn read_line(&mut self, line: &str) {
+/// Follows the words of the harness. What a test itself prints may stand between `test a::b ... ` and its verdict, so
+/// totals come from `test result:`, and names of failures from the list before it.
+#[derive(Default)]
+struct Reader {
+    outcome: Outcome,
+    /// Names under the last `failures:`.
+    failures: Option<Vec<String>>,
+    /// Last words of the tests that said they cannot run here, and were then counted as passed.
+    skipped_tests: Vec<String>,
+    /// Tests that passed, by name.
+    passed_tests: Vec<String>,
+    /// The test whose verdict has not come yet.
+    running: Option<String>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) {
         if let Some(totals) = line.strip_prefix("test result: ") {
-            self.passed += number_before(totals, " passed");
-            let named = self.failed.len();
-            let failed = number_before(totals, " failed");
-            // Names come first; where they were lost in other output, the count must not be.
-            if named < failed {
-                self.failed.push(format!("{} more", failed - named));
-            }
-        } else if let Some(reason) = line.strip_prefix("SKIPPED ") {
-            // Printed by a test that finds it cannot run here.
-            self.skipped.push(reason.to_owned());
-        } else if let Some((name, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
-            if verdict.ends_with("FAILED") {
-                self.failed.push(name.to_owned());
-            } else if let Some(reason) = verdict.strip_prefix("ignored") {
-                self.skipped.push(format!("{name}: ignored{reason}"));
-            }
+            self.result(totals);
+        } else if line == "failures:" {
+            self.failures = Some(Vec::new());
+        } else if let Some(name) = line.strip_prefix("    ").filter(|name| !name.contains(' '))
+            && let Some(failures) = &mut self.failures
+        {
+            failures.push(name.to_owned());
+        } else if let Some((name, rest)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+            self.running = Some(name.to_owned());
+            self.words(rest);
+        } else {
+            self.words(line);
         }
+    }
+
+    /// What stands on a line of its own, or after `test a::b ... `.
+    fn words(&mut self, words: &str) {
+        if let Some(reason) = words.strip_prefix("SKIPPED ") {
+            self.outcome.skipped.push(reason.to_owned());
+            self.skipped_tests.extend(reason.split(':').next().map(str::to_owned));
+        } else if words == "ok" {
+            self.passed_tests.extend(self.running.take());
+        } else if let Some(reason) = words.strip_prefix("ignored")
+            && let Some(name) = self.running.take()
+        {
+            self.outcome.skipped.push(format!("{name}: ignored{reason}"));
+        }
+    }
+
+    /// The closing line of one program.
+    fn result(&mut self, totals: &str) {
+        // A test that says it was skipped has not passed, whatever the harness thinks.
+        let skipped = |test: &&String| {
+            let own_name = test.rsplit("::").next();
+            self.skipped_tests.iter().any(|skipped| Some(skipped.as_str()) == own_name || skipped == *test)
+        };
+        let not_passed = self.passed_tests.iter().filter(skipped).count();
+        self.outcome.passed += number_before(totals, " passed").saturating_sub(not_passed);
+        let mut failures = self.failures.take().unwrap_or_default();
+        let missing = number_before(totals, " failed").saturating_sub(failures.len());
+        // Where a name was lost, the count must not be.
+        failures.extend((0..missing).map(|_| "a test whose name was lost in its output".to_owned()));
+        self.outcome.failed.append(&mut failures);
+        self.skipped_tests.clear();
+        self.passed_tests.clear();
     }
 }
 
@@ -106,20 +150,29 @@ mod tests {
     const OUTPUT: &str = "running 4 tests\n\
         test a::one ... ok\n\
         test a::two ... ignored, needs a terminal\n\
-        SKIPPED a::four: no cgroup v2 here\n\
         test a::three ... FAILED\n\
-        test a::four ... ok\n\n\
-        failures:\n    a::three\n\n\
-        test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
+        test a::four ... SKIPPED four: no cgroup v2 here\n\
+        ok\n\
+        test a::five ... something it said\n\
+        FAILED\n\n\
+        failures:\n\n---- a::three stdout ----\n    left\n\n\nfailures:\n    a::three\n    a::five\n\n\
+        test result: FAILED. 2 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
         running 1 test\n\
         test result: ok. 10 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
 
     #[test]
     fn the_words_of_the_harness_are_counted() {
         let outcome = Outcome::read(OUTPUT, Some("exit status: 101".to_owned()));
-        assert_eq!(outcome.passed, 12);
-        assert_eq!(outcome.failed, ["a::three"]);
-        assert_eq!(outcome.skipped, ["a::two: ignored, needs a terminal", "a::four: no cgroup v2 here"]);
+        assert_eq!(outcome.passed, 11);
+        assert_eq!(outcome.failed, ["a::three", "a::five"]);
+        assert_eq!(outcome.skipped, ["a::two: ignored, needs a terminal", "four: no cgroup v2 here"]);
+    }
+
+    #[test]
+    fn a_part_of_a_test_that_was_skipped_takes_no_pass_away() {
+        let output = "test a ... ok\nSKIPPED pressure in a: no cgroup v2\ntest result: ok. 1 passed; 0 failed\n";
+        let outcome = Outcome::read(output, None);
+        assert_eq!((outcome.passed, outcome.skipped.len()), (1, 1));
     }
 
     #[test]
@@ -132,7 +185,7 @@ mod tests {
     #[test]
     fn failures_whose_names_were_lost_still_count() {
         let outcome = Outcome::read("test result: FAILED. 0 passed; 2 failed; 0 ignored\n", None);
-        assert_eq!(outcome.failed, ["2 more"]);
+        assert_eq!(outcome.failed.len(), 2);
     }
 
     #[test]
