@@ -50,11 +50,22 @@ pub fn read(root: &Root, buffer: &mut Buffer, units: Units, limit: usize) -> Res
     }
 
     let mut list = Vec::with_capacity(sizes.len());
+    let mut failure = None;
     for (_, pid) in sizes {
-        if let Some(mut process) = reader.read(pid, "stat", |bytes| stat(bytes, units))? {
-            process.oom_score_adj = reader.read(pid, "oom_score_adj", oom_score_adj).ok().flatten();
-            list.push(process);
+        match reader.read(pid, "stat", |bytes| stat(bytes, units)) {
+            Ok(Some(mut process)) => {
+                process.oom_score_adj = reader.read(pid, "oom_score_adj", oom_score_adj).ok().flatten();
+                list.push(process);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                others += 1;
+                failure = Some(e);
+            }
         }
+    }
+    if let (true, Some(failure)) = (list.is_empty(), failure) {
+        return Err(failure);
     }
     list.sort_unstable_by_key(|p| (std::cmp::Reverse(p.rss), p.pid));
     Ok(Processes { list, not_listed: others })
@@ -206,6 +217,23 @@ mod tests {
         assert_eq!(one.list.len(), 1);
         assert!(one.list[0].rss * 2 > all.list[0].rss, "{one:?}");
         assert!(one.not_listed > all.not_listed);
+    }
+
+    #[test]
+    fn one_process_that_cannot_be_read_costs_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |pid: u32, stat: &[u8]| {
+            let process = folder.path().join(format!("proc/{pid}"));
+            std::fs::create_dir_all(&process).unwrap();
+            std::fs::write(process.join("statm"), "9 9 9\n").unwrap();
+            std::fs::write(process.join("stat"), stat).unwrap();
+        };
+        let read = || read(&Root::at(folder.path()), &mut Buffer::default(), UNITS, 10);
+        make(1, b"1 (x");
+        assert_eq!(read().unwrap_err().to_string(), "/proc/1/stat, line 1: there is no name in parentheses");
+        make(4242, &line(b"whole"));
+        let both = read().unwrap();
+        assert_eq!((both.list[0].comm.as_str(), both.list.len(), both.not_listed), ("whole", 1, 1));
     }
 
     proptest! {

@@ -43,7 +43,9 @@ fn a_version_2_tree() {
 fn version_1_has_other_names_for_the_same() {
     let text = "cache 1\nrss 2\nworkingset_refault_file 1\nhierarchical_memory_limit 9\ntotal_cache 8192\ntotal_rss 4096\n\
                 total_swap 12288\ntotal_workingset_refault_file 3\ntotal_pgfault 7\n";
-    let (stat, swap) = v1::parse_stat(text.as_bytes(), 4096).unwrap();
+    let v1::Stat { stat, swap, hierarchical_limit } = v1::parse_stat(text.as_bytes(), 4096).unwrap();
+    let stat = stat.unwrap();
+    assert_eq!(hierarchical_limit, Some(9));
     assert_eq!((stat.file, stat.anon, stat.pgfault, swap), (Some(8192), Some(4096), Some(7), Some(12288)));
     assert_eq!(stat.workingset_refault_file_bytes, Some(3 * 4096));
     assert_eq!((stat.slab_reclaimable, stat.pgscan_bytes), (None, None));
@@ -191,6 +193,13 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
     assert!(find(&cgroups, &path).unlimited);
     let id = CgroupId(fs::metadata(&child).unwrap().ino());
     assert_eq!(reader.path_of(id).unwrap().as_str(), path);
+
+    // Without a limit above it, too.
+    fs::write(private.0.join(file), if reader.mount.hierarchy == Hierarchy::V2 { "max" } else { "-1" }).unwrap();
+    let (cgroups, _) = reader.read(&mut Buffer::default()).unwrap();
+    let freed =
+        [&format!("/{}", private.name()), &path].map(|p| (find(&cgroups, p).unlimited, find(&cgroups, p).limit));
+    assert_eq!(freed, [(true, None), (true, None)]);
     fs::remove_dir(&child).unwrap();
     assert_eq!(reader.path_of(id), None);
 }

@@ -30,13 +30,17 @@ const TOTALS: &[(&str, &str)] = &[
 pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) -> Result<(), Left> {
     let page_size = files.page_size;
     cgroup.usage = files.get(folder, "memory.usage_in_bytes", |b| single_number(b, "the usage"))?;
-    let limit = files.get(folder, "memory.limit_in_bytes", |b| single_number(b, "the limit"))?;
+    let stat = files.get(folder, "memory.stat", |b| parse_stat(b, page_size))?.unwrap_or_default();
+    // The lowest limit of the cgroup and all above it: if there is none, then it has none itself, and a file is saved.
+    let limit = match stat.hierarchical_limit.filter(|limit| is_unlimited(*limit, page_size)) {
+        Some(none) => Some(none),
+        None => files.get(folder, "memory.limit_in_bytes", |b| single_number(b, "the limit"))?,
+    };
     cgroup.limit = limit.filter(|limit| !is_unlimited(*limit, page_size));
     cgroup.unlimited = limit.is_some() && cgroup.limit.is_none();
     cgroup.limit_hits = files.get(folder, "memory.failcnt", |b| single_number(b, "the count"))?;
     cgroup.oom_kills = files.get(folder, "memory.oom_control", oom_kills)?.flatten();
-    let stat = files.get(folder, "memory.stat", |b| parse_stat(b, page_size))?;
-    (cgroup.stat, cgroup.swap) = stat.map_or((None, None), |(stat, swap)| (Some(stat), swap));
+    (cgroup.stat, cgroup.swap) = (stat.stat, stat.swap);
     Ok(())
 }
 
@@ -51,11 +55,23 @@ fn oom_kills(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
     fields.checked(fields.get("oom_kill"))
 }
 
-/// memory.stat under the names of version 2, and the bytes in swap. Swap accounting that is off has no `swap` lines.
-pub fn parse_stat(bytes: &[u8], page_size: u64) -> Result<(CgroupStat, Option<u64>), Malformed> {
+/// What memory.stat tells on version 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// The lines that version 2 has too, under its names.
+    pub stat: Option<CgroupStat>,
+    /// Bytes in swap. Where swap is not accounted there is no such line.
+    pub swap: Option<u64>,
+    /// The lowest limit of the cgroup and all above it.
+    pub hierarchical_limit: Option<u64>,
+}
+
+/// Parses memory.stat.
+pub fn parse_stat(bytes: &[u8], page_size: u64) -> Result<Stat, Malformed> {
     let fields = Fields::from_lines(bytes, Unit::None)?;
+    let hierarchical_limit = fields.get("hierarchical_memory_limit");
     let total = |name: &str| TOTALS.iter().find(|(v2, _)| *v2 == name).and_then(|(_, v1)| fields.get(v1));
-    let stat = CgroupStat::from_lookup(page_size, total);
+    let stat = Some(CgroupStat::from_lookup(page_size, total));
     let swap = fields.get("total_swap");
-    fields.checked((stat, swap))
+    fields.checked(Stat { stat, swap, hierarchical_limit })
 }
