@@ -42,6 +42,30 @@ pub(crate) fn field<T: Copy>(base: *const c_void, offset: &'static u32) -> Optio
     Some(unsafe { core::ptr::read_volatile(base.byte_add(offset as usize).cast::<T>()) })
 }
 
+/// Reads a bit field of at most 8 bits, which lies inside one byte.
+#[inline(always)]
+pub(crate) fn bits(base: *const c_void, offset: &'static u32) -> Option<u8> {
+    let packed = constant(offset);
+    if packed == ABSENT {
+        return None;
+    }
+    // SAFETY: as in `field`.
+    let byte = unsafe { core::ptr::read_volatile(base.byte_add((packed & 0xffff) as usize).cast::<u8>()) };
+    let (shift, width) = (packed >> 16 & 7, packed >> 24);
+    Some((u32::from(byte) >> shift & ((1 << (width & 15)) - 1)) as u8)
+}
+
+/// Reads a field through an address that the verifier knows nothing of.
+#[inline(always)]
+pub(crate) fn far_field<T: Copy>(base: *const c_void, offset: &'static u32) -> Option<T> {
+    let offset = constant(offset);
+    if offset == ABSENT || base.is_null() {
+        return None;
+    }
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel(base.byte_add(offset as usize).cast::<T>()) }.ok()
+}
+
 /// Follows a pointer in a field.
 #[inline(always)]
 pub(crate) fn pointer(base: *const c_void, offset: &'static u32) -> Option<*const c_void> {

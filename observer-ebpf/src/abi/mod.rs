@@ -6,6 +6,8 @@ pub mod losses;
 pub mod oom;
 pub mod page_alloc;
 pub mod reclaim;
+pub mod socket;
+pub mod tcp;
 
 /// Length of a task's name in the kernel (`TASK_COMM_LEN`), its NUL included.
 pub const COMM_LEN: usize = 16;

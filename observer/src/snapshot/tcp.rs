@@ -147,6 +147,10 @@ pub struct ClosedTotals {
     pub retrans_segs: u64,
     /// Smoothed round-trip times at the end, summed, in nanoseconds: divide by connections for the mean.
     pub srtt_ns_sum: u64,
+    /// Connections that were seen from their handshake on.
+    pub timed: u64,
+    /// Time from handshake to end, summed, in nanoseconds: divide by `timed` for the mean.
+    pub duration_ns_sum: u64,
 }
 
 /// Open sockets. Source: BPF iterator `iter/tcp` in every network namespace.
@@ -159,6 +163,10 @@ pub struct Sockets {
     pub other: SocketTotals,
     /// Listening sockets.
     pub listening: u64,
+    /// Connections in TIME_WAIT.
+    pub time_wait: u64,
+    /// Half-open connections, requests of a listening socket.
+    pub syn_recv: u64,
     /// Network namespaces that were read.
     pub namespaces: u64,
     /// Network namespaces that could not be entered.
@@ -268,6 +276,30 @@ pub struct TcpInfo {
     pub sndbuf_limited_ns: Option<u64>,
     /// Consecutive retransmission time-outs.
     pub backoff: Option<u32>,
+    /// Mean deviation of the round-trip time in nanoseconds.
+    pub mdev_ns: Option<u64>,
+    /// Bytes sent and not acknowledged.
+    pub unacked_bytes: Option<u64>,
+    /// Of `packets_out`, acknowledged selectively.
+    pub sacked_out: Option<u32>,
+    /// Of `packets_out`, held for lost.
+    pub lost_out: Option<u32>,
+    /// Of `packets_out`, sent again.
+    pub retrans_out: Option<u32>,
+    /// The kernel's `enum tcp_ca_state`: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss.
+    pub ca_state: Option<u8>,
+    /// True if the last delivery rate was limited by the application.
+    pub app_limited: Option<bool>,
+    /// Largest pacing rate that the application allows, in bytes a second; `None` also while it is unlimited.
+    pub max_pacing_rate: Option<u64>,
+    /// Duplicates that the peer reported (DSACK).
+    pub dsack_dups: Option<u64>,
+    /// Times that reordering was seen.
+    pub reord_seen: Option<u64>,
+    /// Send buffer in bytes (`sk_sndbuf`).
+    pub sndbuf: Option<u64>,
+    /// Receive buffer in bytes (`sk_rcvbuf`).
+    pub rcvbuf: Option<u64>,
 }
 
 /// Names a connection's ends for people: `local -> remote`.

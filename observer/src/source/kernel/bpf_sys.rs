@@ -1,8 +1,9 @@
-//! The bpf(2) commands that aya does not offer: batches, runs on a chosen CPU, program statistics.
+//! The bpf(2) commands that aya does not offer: batches, runs on a chosen CPU, iterators by link, program
+//! statistics.
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use observer_ebpf::abi::Plain;
@@ -12,6 +13,10 @@ const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_TEST_RUN: libc::c_int = 10;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
+const LINK_CREATE: libc::c_int = 28;
+const ITER_CREATE: libc::c_int = 33;
+
+const BPF_TRACE_ITER: u32 = 28;
 
 const BPF_F_TEST_RUN_ON_CPU: u32 = 1;
 
@@ -65,6 +70,20 @@ struct InfoAttr {
     info: u64,
 }
 
+#[repr(C)]
+struct LinkAttr {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct IterAttr {
+    link_fd: u32,
+    flags: u32,
+}
+
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: every caller passes the structure that the kernel reads for `command`, with its size, and the pointers in
     // it are to live buffers of the lengths that the map or command asks for.
@@ -115,13 +134,29 @@ pub(super) fn lookup_batch<K: Plain, V: Plain>(
     keys: &mut [K],
     values: &mut [V],
 ) -> io::Result<Batch> {
+    let room = keys.len().min(values.len());
+    batch(map, from, (address(keys.as_mut_ptr()), address(values.as_mut_ptr())), room)
+}
+
+/// The same for a map with one value a CPU, where the values of a key take `per_key` words.
+pub(super) fn lookup_batch_per_cpu<K: Plain>(
+    map: BorrowedFd<'_>,
+    from: Cursor,
+    (keys, values): (&mut [K], &mut [u64]),
+    per_key: usize,
+) -> io::Result<Batch> {
+    let room = keys.len().min(values.len() / per_key.max(1));
+    batch(map, from, (address(keys.as_mut_ptr()), address(values.as_mut_ptr())), room)
+}
+
+fn batch(map: BorrowedFd<'_>, from: Cursor, (keys, values): (u64, u64), room: usize) -> io::Result<Batch> {
     let mut out = 0u64;
     let mut attr = BatchAttr {
         in_batch: from.0.as_ref().map_or(0, |c| address(std::ptr::from_ref(c))),
         out_batch: address(&raw mut out),
-        keys: address(keys.as_mut_ptr()),
-        values: address(values.as_mut_ptr()),
-        count: u32::try_from(keys.len().min(values.len())).unwrap_or(u32::MAX),
+        keys,
+        values,
+        count: u32::try_from(room).unwrap_or(u32::MAX),
         map_fd: raw(map),
         elem_flags: 0,
         flags: 0,
@@ -160,4 +195,21 @@ pub(super) fn program_stats(program: BorrowedFd<'_>) -> io::Result<ProgramStats>
     bpf(OBJ_GET_INFO_BY_FD, &mut attr)?;
     let word = |at: usize| (attr.len as usize >= at + 8).then(|| info.get(at / 8).copied()).flatten();
     Ok(ProgramStats { runs: word(RUN_CNT).unwrap_or(0), recursion_misses: word(RECURSION_MISSES) })
+}
+
+/// Links an iterator program, which is then opened as often as wanted.
+pub(super) fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = LinkAttr { prog_fd: raw(program), target_fd: 0, attach_type: BPF_TRACE_ITER, flags: 0 };
+    bpf(LINK_CREATE, &mut attr).and_then(owned)
+}
+
+/// Opens an iterator in the network namespace of the calling thread; reading the result runs the program.
+pub(super) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    bpf(ITER_CREATE, &mut IterAttr { link_fd: raw(link), flags: 0 }).and_then(owned)
+}
+
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(fd).map_err(|_| io::Error::other("bpf(2) returned no descriptor"))?;
+    // SAFETY: the kernel has just opened this descriptor for us (with close-on-exec), and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -43,6 +43,8 @@ pub(super) struct Object {
     pub(super) ebpf: Option<Ebpf>,
     probes: Vec<Loaded>,
     counts_runs: bool,
+    /// Read-only globals of kernel fields that are not there.
+    missing: Vec<&'static str>,
 }
 
 /// Why a program is not there.
@@ -72,7 +74,7 @@ impl Object {
         let counts_runs = std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|b| b.starts_with(b"1"));
         let all_absent = |refusal: Refusal| {
             let probes = PROBES.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
-            Self { ebpf: None, probes, counts_runs }
+            Self { ebpf: None, probes, counts_runs, missing: Vec::new() }
         };
         let kernel = match Btf::read(&options.btf) {
             Ok(btf) => btf,
@@ -90,13 +92,24 @@ impl Object {
             Err(refusal) => return all_absent(refusal),
         };
         let probes = PROBES.iter().map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
-        Self { ebpf: Some(ebpf), probes, counts_runs }
+        let missing = resolved.iter().filter(|r| r.is_missing()).map(|r| r.field.symbol).collect();
+        Self { ebpf: Some(ebpf), probes, counts_runs, missing }
     }
 
     /// True if a probe that fills this part of the snapshot is attached.
     pub(super) fn feeds(&self, part: &str) -> bool {
         let attached = |p: &Loaded| p.program.is_some() && !matches!(p.spec.attach, Attach::RunOnCpu(_));
         self.probes.iter().any(|p| p.spec.feeds == part && attached(p))
+    }
+
+    /// Read-only globals of kernel fields that the running kernel does not have.
+    pub(super) fn missing(&self) -> &[&'static str] {
+        &self.missing
+    }
+
+    /// True if the probe is at work.
+    pub(super) fn works(&self, probe: &str) -> bool {
+        self.program(probe).is_some()
     }
 
     /// Descriptor of a program that is loaded.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    marker::PhantomData,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
 };
@@ -86,13 +87,13 @@ impl<K: Plain, V: Plain> Table<K, V> {
 #[derive(Debug)]
 pub(super) struct Array<V> {
     fd: OwnedFd,
-    value: std::marker::PhantomData<V>,
+    value: PhantomData<V>,
 }
 
 impl<V: Plain> Array<V> {
     /// Opens the map of that name.
     pub(super) fn open(ebpf: &Ebpf, name: &str) -> io::Result<Self> {
-        Ok(Self { fd: descriptor(ebpf, name)?, value: std::marker::PhantomData })
+        Ok(Self { fd: descriptor(ebpf, name)?, value: PhantomData })
     }
 
     /// Reads one element.
@@ -103,26 +104,48 @@ impl<V: Plain> Array<V> {
     }
 }
 
-/// An array map with one value a CPU.
+/// A hash map with one value a CPU.
 #[derive(Debug)]
-pub(super) struct PerCpuArray<V> {
+pub(super) struct PerCpuTable<K, V> {
     fd: OwnedFd,
     cpus: usize,
-    value: std::marker::PhantomData<V>,
+    keys: Vec<K>,
+    /// Values of one key lie together, each at a multiple of 8 bytes.
+    values: Vec<u64>,
+    value: PhantomData<V>,
 }
 
-impl<V: Plain> PerCpuArray<V> {
-    /// Opens the map of that name.
-    pub(super) fn open(ebpf: &Ebpf, name: &str) -> io::Result<Self> {
-        Ok(Self { fd: descriptor(ebpf, name)?, cpus: possible_cpus()?, value: std::marker::PhantomData })
+impl<K: Plain, V: Plain> PerCpuTable<K, V> {
+    /// Opens the map of that name, which holds at most `capacity` keys.
+    pub(super) fn open(ebpf: &Ebpf, name: &str, capacity: u32) -> io::Result<Self> {
+        let (fd, cpus) = (descriptor(ebpf, name)?, possible_cpus()?);
+        let keys = vec![zeroed(); capacity as usize];
+        let values = vec![0; keys.len() * cpus * Self::STRIDE];
+        Ok(Self { fd, cpus, keys, values, value: PhantomData })
     }
 
-    /// Reads the values of one element, in the order of the possible CPUs.
-    pub(super) fn get(&self, index: u32) -> io::Result<Vec<V>> {
-        let stride = size_of::<V>().div_ceil(8);
-        let mut buffer = vec![0; stride * self.cpus];
-        bpf_sys::lookup(self.fd.as_fd(), &index, &mut buffer)?;
-        Ok((0..self.cpus).map(|cpu| value_at(&buffer, cpu * stride)).collect())
+    const STRIDE: usize = size_of::<V>().div_ceil(8);
+
+    /// Calls `each` with every key and its values, one a possible CPU.
+    pub(super) fn for_each(&mut self, mut each: impl FnMut(&K, &mut dyn Iterator<Item = V>)) -> io::Result<()> {
+        let per_key = self.cpus * Self::STRIDE;
+        let mut cursor = Cursor::default();
+        loop {
+            let buffers = (self.keys.as_mut_slice(), self.values.as_mut_slice());
+            let batch = bpf_sys::lookup_batch_per_cpu(self.fd.as_fd(), cursor, buffers, per_key)?;
+            for (key, values) in self.keys.iter().zip(self.values.chunks_exact(per_key)).take(batch.count) {
+                each(key, &mut values.chunks_exact(Self::STRIDE).map(|words| value_at(words, 0)));
+            }
+            match batch.next {
+                Some(next) => cursor = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Deletes a key; an absent one is no error.
+    pub(super) fn delete(&self, key: &K) -> io::Result<()> {
+        bpf_sys::delete(self.fd.as_fd(), key)
     }
 }
 

@@ -10,12 +10,16 @@ mod kswapd;
 mod living;
 mod load;
 mod maps;
+mod netns;
 mod oom;
 mod page_alloc;
 pub mod probes;
 mod reclaim;
 mod ring;
 mod sizes;
+mod socket;
+mod sockets;
+mod tcp;
 
 use std::{
     io,
@@ -25,8 +29,10 @@ use std::{
 
 use load::Object;
 use maps::Array;
+use nix::unistd::SysconfVar;
 use observer_ebpf::abi::losses::{LOSSES, Loss as RawLoss};
 use sizes::Sizes;
+use socket::Decoder;
 
 use crate::snapshot::{
     CgroupId, Coverage, Log2Histogram, Name, Snapshot,
@@ -39,13 +45,15 @@ use crate::snapshot::{
 pub struct Options {
     /// Bytes that the maps may take, roughly. Beyond it counts go to "other", exact in sum.
     pub memory_budget: usize,
+    /// Sockets that a snapshot lists at most; the others are summed.
+    pub max_sockets: usize,
     /// The running kernel's type information.
     pub btf: PathBuf,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_budget: 16 << 20, btf: PathBuf::from("/sys/kernel/btf/vmlinux") }
+        Self { memory_budget: 16 << 20, max_sockets: 1000, btf: PathBuf::from("/sys/kernel/btf/vmlinux") }
     }
 }
 
@@ -63,21 +71,36 @@ struct Readers {
     reclaim: Option<reclaim::Reader>,
     kswapd: Option<kswapd::Reader>,
     oom: Option<oom::Reader>,
+    namespaces: Option<tcp::Namespaces>,
+    closed: Option<tcp::ClosedReader>,
+    sockets: Option<sockets::Reader>,
     losses: Option<Array<u64>>,
 }
 
 impl Readers {
-    fn open(object: &mut Object, sizes: Sizes) -> Self {
-        let feeds = |part| object.feeds(part);
-        let (page_alloc, reclaim, kswapd, oom) = (feeds("page_alloc"), feeds("reclaim"), feeds("kswapd"), feeds("oom"));
+    fn open(object: &mut Object, sizes: Sizes, cpus: u32, max_sockets: usize) -> Self {
+        let page_size = sysconf(SysconfVar::PAGE_SIZE).unwrap_or(4096);
+        let feeds = ["page_alloc", "reclaim", "kswapd", "oom", "tcp.namespaces", "tcp.closed"].map(|p| object.feeds(p));
+        let [page_alloc, reclaim, kswapd, oom, namespaces, closed] = feeds;
+        let counted = tcp::Counted {
+            states: object.works("tcp_states"),
+            retransmits: object.works("tcp_retransmits")
+                && object.works("tcp_synack_retransmits")
+                && !object.missing().iter().any(|symbol| ["SKB_CB", "CB_GSO_SEGS"].contains(symbol)),
+            resets_sent: object.works("tcp_resets_sent"),
+            resets_received: object.works("tcp_resets_received"),
+        };
+        let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
+        let iterator = object.program("tcp_sockets").and_then(|fd| fd.try_clone().ok());
         let Some(ebpf) = object.ebpf.as_mut() else { return Self::default() };
-        let cpus = maps::possible_cpus().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-        let page_size = page_size();
         Self {
             page_alloc: page_alloc.then(|| page_alloc::Reader::open(ebpf, cpus).ok()).flatten(),
             reclaim: reclaim.then(|| reclaim::Reader::open(ebpf, sizes.reclaim_processes, page_size).ok()).flatten(),
             kswapd: kswapd.then(|| kswapd::Reader::open(ebpf, sizes.kswapd_requesters).ok()).flatten(),
             oom: oom.then(|| oom::Reader::open(ebpf, page_size).ok()).flatten(),
+            namespaces: namespaces.then(|| tcp::Namespaces::open(ebpf, sizes.namespaces, counted).ok()).flatten(),
+            closed: closed.then(|| tcp::ClosedReader::open(ebpf).ok()).flatten(),
+            sockets: iterator.and_then(|fd| sockets::Reader::open(ebpf, fd.as_fd(), decoder, max_sockets).ok()),
             losses: Array::open(ebpf, "obs_losses").ok(),
         }
     }
@@ -86,9 +109,11 @@ impl Readers {
 impl Kernel {
     /// Loads the eBPF object and attaches what this kernel takes.
     pub fn load(object: &[u8], options: &Options) -> (Self, Coverage) {
-        let sizes = Sizes::within(options.memory_budget);
+        let cpus = maps::possible_cpus().unwrap_or(1);
+        let sizes = Sizes::within(options.memory_budget, cpus);
         let mut object = Object::load(object, options, sizes);
-        let kernel = Self { readers: Readers::open(&mut object, sizes), object };
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let kernel = Self { readers: Readers::open(&mut object, sizes, cpus, options.max_sockets), object };
         let mut coverage = Coverage::default();
         kernel.describe(&mut coverage);
         (kernel, coverage)
@@ -103,6 +128,12 @@ impl Kernel {
         snapshot.reclaim = keep(readers.reclaim.as_mut().map(reclaim::Reader::read), "reclaim", coverage);
         snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
         snapshot.oom = keep(readers.oom.as_mut().map(|r| r.read(oom_lost)), "oom", coverage);
+        let tcp = &mut snapshot.tcp;
+        tcp.namespaces = keep(readers.namespaces.as_mut().map(tcp::Namespaces::read), "tcp.namespaces", coverage);
+        tcp.closed = keep(readers.closed.as_mut().map(tcp::ClosedReader::read), "tcp.closed", coverage);
+        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
+        let sockets = readers.sockets.as_mut().map(|r| r.read(active.into_iter()));
+        tcp.sockets = keep(sockets, "tcp.sockets", coverage);
         self.describe(coverage);
     }
 
@@ -160,12 +191,14 @@ fn histogram(buckets: &[u64]) -> Log2Histogram {
     Log2Histogram { buckets: buckets.iter().take(used).copied().collect() }
 }
 
-fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .and_then(|size| u64::try_from(size).ok())
-        .unwrap_or(4096)
+fn sysconf(what: SysconfVar) -> Option<u64> {
+    nix::unistd::sysconf(what).ok().flatten().and_then(|value| u64::try_from(value).ok())
+}
+
+/// Nanoseconds of a timer tick (`1 / HZ`), which is the resolution of the kernel's coarse clock.
+fn tick_ns() -> u64 {
+    let resolution = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
+    resolution.map_or(0, |tick| tick.tv_nsec().unsigned_abs())
 }
 
 #[cfg(test)]

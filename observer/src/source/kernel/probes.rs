@@ -114,4 +114,54 @@ pub const PROBES: &[ProbeSpec] = &[
             "oom",
         )
     },
+    ProbeSpec {
+        fields: &["sock", "lifecycle", "tcp", "task"],
+        replaced_by: Some("/proc/net/snmp of each namespace"),
+        ..tp("tcp_states", "inet_sock_set_state", &[form("obs_tcp_state", &[Ptr("sock"), Int, Int])], "tcp.namespaces")
+    },
+    ProbeSpec {
+        fields: &["sock", "retransmit"],
+        replaced_by: Some("/proc/net/snmp RetransSegs"),
+        ..tp(
+            "tcp_retransmits",
+            "tcp_retransmit_skb",
+            &[form("obs_tcp_retrans", &[Ptr("sock"), Ptr("sk_buff")])],
+            "tcp.namespaces",
+        )
+    },
+    ProbeSpec {
+        fields: &["sock"],
+        replaced_by: Some("/proc/net/netstat TCPSynRetrans"),
+        ..tp(
+            "tcp_synack_retransmits",
+            "tcp_retransmit_synack",
+            &[form("obs_tcp_synack", &[Ptr("sock"), Ptr("request_sock")])],
+            "tcp.namespaces",
+        )
+    },
+    ProbeSpec {
+        fields: &["sock", "reset"],
+        replaced_by: Some("/proc/net/snmp OutRsts"),
+        ..tp(
+            "tcp_resets_sent",
+            "tcp_send_reset",
+            &[form("obs_tcp_rst_sent", &[Ptr("sock"), Ptr("sk_buff")])],
+            "tcp.namespaces",
+        )
+    },
+    ProbeSpec {
+        fields: &["sock"],
+        ..tp("tcp_resets_received", "tcp_receive_reset", &[form("obs_tcp_rst_rcvd", &[Ptr("sock")])], "tcp.namespaces")
+    },
+    ProbeSpec {
+        fields: &["sock", "lifecycle", "tcp", "task"],
+        ..tp("tcp_closed", "tcp_destroy_sock", &[form("obs_tcp_destroy", &[Ptr("sock")])], "tcp.closed")
+    },
+    ProbeSpec {
+        name: "tcp_sockets",
+        attach: Iter("tcp", "obs_tcp_sockets"),
+        feeds: "tcp.sockets",
+        fields: &["sock", "tcp", "socket"],
+        replaced_by: Some("sock_diag, as `ss -ti` reads it"),
+    },
 ];

@@ -1,6 +1,6 @@
 //! How large the maps are, from one memory budget.
 
-use observer_ebpf::abi::{Plain, kswapd, page_alloc, reclaim};
+use observer_ebpf::abi::{Plain, kswapd, page_alloc, reclaim, tcp};
 
 /// Bytes that the kernel adds to each element of a preallocated hash: `struct htab_elem` and its share of buckets.
 const HASH_OVERHEAD: usize = 80;
@@ -18,24 +18,47 @@ pub(super) struct Sizes {
     pub(super) reclaims_in_flight: u32,
     /// Cgroups that reclaim is counted for.
     pub(super) reclaim_cgroups: u32,
+    /// Network namespaces that TCP is counted for, one value a possible CPU.
+    pub(super) namespaces: u32,
+    /// Open connections whose begin is remembered.
+    pub(super) births: u32,
+    /// Groups of closed connections.
+    pub(super) closed: u32,
 }
 
 impl Sizes {
-    /// Shares a budget in bytes: half to page allocations, an eighth to each kind of reclaim, a sixteenth to kswapd.
-    pub(super) fn within(budget: usize) -> Self {
+    /// Shares a budget in bytes on a machine of so many possible CPUs: three eighths to page allocations, the rest in
+    /// sixteenths.
+    pub(super) fn within(budget: usize, cpus: usize) -> Self {
+        let sixteenth = budget / 16;
         Self {
-            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(budget / 2, 262_144),
-            kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(budget / 16, 16_384),
-            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(budget / 8, 32_768),
-            reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(budget / 16, 32_768),
-            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(budget / 8, 16_384),
+            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(6 * sixteenth, 262_144),
+            kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(sixteenth, 16_384),
+            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(2 * sixteenth, 32_768),
+            reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(sixteenth, 32_768),
+            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(2 * sixteenth, 16_384),
+            namespaces: share_bytes(sixteenth, size_of::<tcp::Counts>() * cpus, 4096),
+            births: share::<u64, tcp::Birth>(2 * sixteenth, 65_536),
+            closed: share::<tcp::ClosedKey, tcp::Closed>(sixteenth, 16_384),
         }
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 5] {
-        let Self { alloc_processes, kswapd_requesters, reclaim_processes, reclaims_in_flight, reclaim_cgroups } = *self;
+    pub(super) fn entries(&self) -> [(&'static str, u32); 8] {
+        let Self {
+            alloc_processes,
+            kswapd_requesters,
+            reclaim_processes,
+            reclaims_in_flight,
+            reclaim_cgroups,
+            namespaces,
+            births,
+            closed,
+        } = *self;
         [
+            ("obs_tcp_netns", namespaces),
+            ("obs_tcp_births", births),
+            ("obs_tcp_closed", closed),
             ("obs_alloc_procs", alloc_processes),
             ("obs_kswapd_reqs", kswapd_requesters),
             ("obs_rec_process", reclaim_processes),
@@ -47,9 +70,12 @@ impl Sizes {
 
 /// Elements that fit into some bytes, not fewer than are of any use and not more than are ever needed.
 fn share<K: Plain, V: Plain>(bytes: usize, most: u32) -> u32 {
+    share_bytes(bytes, size_of::<K>() + size_of::<V>(), most)
+}
+
+fn share_bytes(bytes: usize, element: usize, most: u32) -> u32 {
     const LEAST: u32 = 256;
-    let element = size_of::<K>() + size_of::<V>() + HASH_OVERHEAD;
-    u32::try_from(bytes / element).unwrap_or(u32::MAX).clamp(LEAST, most)
+    u32::try_from(bytes / (element + HASH_OVERHEAD)).unwrap_or(u32::MAX).clamp(LEAST, most)
 }
 
 #[cfg(test)]
@@ -58,10 +84,10 @@ mod tests {
 
     #[test]
     fn maps_stay_within_the_budget_and_never_vanish() {
-        let sizes = Sizes::within(16 << 20);
+        let sizes = Sizes::within(16 << 20, 8);
         let element = size_of::<page_alloc::Key>() + size_of::<page_alloc::Value>() + HASH_OVERHEAD;
-        assert!(sizes.alloc_processes as usize * element <= 8 << 20);
-        assert!(sizes.alloc_processes > 16_384, "a busy host has that many processes");
-        assert!(Sizes::within(0).entries().iter().all(|(_, n)| *n == 256));
+        assert!(sizes.alloc_processes as usize * element <= 6 << 20);
+        assert!(sizes.alloc_processes > 10_000, "a busy host has that many processes");
+        assert!(Sizes::within(0, 512).entries().iter().all(|(_, n)| *n == 256));
     }
 }

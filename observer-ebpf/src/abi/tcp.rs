@@ -1,0 +1,99 @@
+//! Life cycle of TCP connections.
+
+use super::plain;
+
+/// A network namespace. The cookie tells apart two namespaces that had the same inode one after the other.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Namespace {
+    /// `net->net_cookie`; 0 if the kernel has none.
+    pub cookie: u64,
+    /// Inode, as `readlink /proc/PID/ns/net` shows it.
+    pub inode: u32,
+    /// Padding.
+    pub zero: u32,
+}
+
+/// Counts of a namespace on one CPU. Each field is written by one program only, so plain additions are enough: the
+/// kernel does not run a program inside itself on a CPU.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Connections begun: CLOSE to SYN_SENT.
+    pub opens: u64,
+    /// Of these, the ones that ended before a SYN was sent: the kernel does not count them as opened.
+    pub unsent: u64,
+    /// Connections accepted: a child of a listening socket.
+    pub passive: u64,
+    /// Connections that became established.
+    pub established: u64,
+    /// Connections that had been established and are closed.
+    pub closed: u64,
+    /// From ESTABLISHED or CLOSE_WAIT straight to CLOSE.
+    pub estab_resets: u64,
+    /// Segments sent again.
+    pub retrans: u64,
+    /// SYN-ACKs sent again.
+    pub retrans_synack: u64,
+    /// Resets sent.
+    pub resets_sent: u64,
+    /// Resets received.
+    pub resets_received: u64,
+}
+
+/// What is remembered of an open connection, by the address of its `struct sock`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Birth {
+    /// When it became established, in nanoseconds of `CLOCK_MONOTONIC`; 0 if it has not.
+    pub established_ns: u64,
+    /// Memory cgroup of the task that opened or closed it; 0 if unknown.
+    pub cgroup: u64,
+    /// [`OUTGOING`] or [`INCOMING`].
+    pub direction: u32,
+    /// Padding.
+    pub zero: u32,
+}
+
+/// The connection was begun here.
+pub const OUTGOING: u32 = 1;
+/// The connection was accepted here.
+pub const INCOMING: u32 = 2;
+
+/// What closed connections are summed by.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClosedKey {
+    /// Memory cgroup; 0 if unknown.
+    pub cgroup: u64,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Port of the service.
+    pub port: u16,
+    /// [`OUTGOING`] or [`INCOMING`].
+    pub direction: u16,
+}
+
+/// Final numbers of closed connections, summed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Closed {
+    /// Connections.
+    pub connections: u64,
+    /// Bytes that the peers acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Segments sent.
+    pub segs_out: u64,
+    /// Segments sent again.
+    pub retrans: u64,
+    /// Smoothed round-trip times, in eighths of a microsecond.
+    pub srtt_8us: u64,
+    /// Connections that were seen to become established.
+    pub timed: u64,
+    /// Nanoseconds from then to the end.
+    pub duration_ns: u64,
+}
+
+plain!(Namespace = 16, Counts = 80, Birth = 24, ClosedKey = 16, Closed = 64);

@@ -1,0 +1,170 @@
+//! Reads the life cycle of TCP connections: counts by network namespace, final numbers of closed connections.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
+
+use aya::Ebpf;
+use observer_ebpf::abi::tcp::{Closed as RawClosed, ClosedKey, Counts, Namespace, OUTGOING};
+
+use super::{
+    cgroup,
+    maps::{Array, PerCpuTable, Table},
+    netns,
+};
+use crate::snapshot::tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts};
+
+/// Which of the probes that count by namespace are attached, and with the fields that they need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    /// `inet_sock_set_state`.
+    pub(super) states: bool,
+    /// `tcp_retransmit_skb` with its segments, and `tcp_retransmit_synack`.
+    pub(super) retransmits: bool,
+    /// `tcp_send_reset`.
+    pub(super) resets_sent: bool,
+    /// `tcp_receive_reset`.
+    pub(super) resets_received: bool,
+}
+
+/// Reader of the namespaces' counts.
+#[derive(Debug)]
+pub(super) struct Namespaces {
+    table: PerCpuTable<Namespace, Counts>,
+    counted: Counted,
+    capacity: u32,
+    /// What was given for `ActiveOpens`: a connection that fails before its SYN is taken back a moment later, and a
+    /// counter must not shrink.
+    opens: HashMap<Namespace, u64>,
+}
+
+impl Namespaces {
+    /// Opens the map.
+    pub(super) fn open(ebpf: &Ebpf, capacity: u32, counted: Counted) -> io::Result<Self> {
+        let table = PerCpuTable::open(ebpf, "obs_tcp_netns", capacity)?;
+        Ok(Self { table, counted, capacity, opens: HashMap::new() })
+    }
+
+    /// Reads the counts of every namespace that was seen.
+    pub(super) fn read(&mut self) -> io::Result<Vec<NamespaceCounts>> {
+        let mut rows = HashMap::new();
+        self.table.for_each(|key, cpus| {
+            rows.insert(*key, cpus.fold(Counts::default(), |sum, counts| add(sum, &counts)));
+        })?;
+        if rows.len() > self.capacity as usize / 4 * 3 {
+            self.forget_gone(&mut rows)?;
+        }
+        self.opens.retain(|key, _| rows.contains_key(key));
+        // An inode is used again: the namespace with the highest cookie is the one that lives.
+        let mut newest: HashMap<u32, Namespace> = HashMap::new();
+        for key in rows.keys() {
+            let kept = newest.entry(key.inode).or_insert(*key);
+            if key.cookie > kept.cookie {
+                *kept = *key;
+            }
+        }
+        Ok(newest.values().filter_map(|key| rows.get(key).map(|counts| self.namespace(key, counts))).collect())
+    }
+
+    fn forget_gone(&mut self, rows: &mut HashMap<Namespace, Counts>) -> io::Result<()> {
+        let own = netns::own()?;
+        let living: HashSet<_> = netns::others(&own).iter().chain([&own]).map(|n| n.inode).collect();
+        let gone: Vec<_> = rows.keys().filter(|key| !living.contains(&u64::from(key.inode))).copied().collect();
+        for key in gone {
+            self.table.delete(&key)?;
+            rows.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn namespace(&mut self, key: &Namespace, counts: &Counts) -> NamespaceCounts {
+        let Counted { states, retransmits, resets_sent, resets_received } = self.counted;
+        let opens = self.opens.entry(*key).or_default();
+        *opens = counts.opens.saturating_sub(counts.unsent).max(*opens);
+        NamespaceCounts {
+            netns: u64::from(key.inode),
+            active_opens: *opens,
+            passive_opens: counts.passive,
+            // Half-open connections that are reset leave no trace that a tracepoint would show.
+            attempt_fails: None,
+            estab_resets: states.then_some(counts.estab_resets),
+            established: counts.established,
+            closed: counts.closed,
+            retrans_segs: retransmits.then_some(counts.retrans + counts.retrans_synack),
+            resets_sent: resets_sent.then_some(counts.resets_sent),
+            resets_received: resets_received.then_some(counts.resets_received),
+        }
+    }
+}
+
+fn add(a: Counts, b: &Counts) -> Counts {
+    let Counts {
+        opens,
+        unsent,
+        passive,
+        established,
+        closed,
+        estab_resets,
+        retrans,
+        retrans_synack,
+        resets_sent,
+        resets_received,
+    } = *b;
+    Counts {
+        opens: a.opens + opens,
+        unsent: a.unsent + unsent,
+        passive: a.passive + passive,
+        established: a.established + established,
+        closed: a.closed + closed,
+        estab_resets: a.estab_resets + estab_resets,
+        retrans: a.retrans + retrans,
+        retrans_synack: a.retrans_synack + retrans_synack,
+        resets_sent: a.resets_sent + resets_sent,
+        resets_received: a.resets_received + resets_received,
+    }
+}
+
+/// Reader of closed connections.
+#[derive(Debug)]
+pub(super) struct ClosedReader {
+    groups: Table<ClosedKey, RawClosed>,
+    other: Array<RawClosed>,
+}
+
+impl ClosedReader {
+    /// Opens the maps.
+    pub(super) fn open(ebpf: &Ebpf) -> io::Result<Self> {
+        Ok(Self { groups: Table::open(ebpf, "obs_tcp_closed")?, other: Array::open(ebpf, "obs_tcp_rest")? })
+    }
+
+    /// Reads all sums.
+    pub(super) fn read(&mut self) -> io::Result<Closed> {
+        let mut list = Vec::new();
+        self.groups.for_each(|key, value| list.push(group(key, value)))?;
+        Ok(Closed { list, other: totals(&self.other.get(0)?) })
+    }
+}
+
+fn group(key: &ClosedKey, value: &RawClosed) -> ClosedGroup {
+    ClosedGroup {
+        netns: u64::from(key.netns),
+        port: key.port,
+        outgoing: u32::from(key.direction) == OUTGOING,
+        cgroup: cgroup(key.cgroup),
+        totals: totals(value),
+    }
+}
+
+fn totals(raw: &RawClosed) -> ClosedTotals {
+    ClosedTotals {
+        connections: raw.connections,
+        bytes_acked: raw.bytes_acked,
+        bytes_received: raw.bytes_received,
+        segs_out: raw.segs_out,
+        retrans_segs: raw.retrans,
+        srtt_ns_sum: raw.srtt_8us.saturating_mul(1000) / 8,
+        timed: raw.timed,
+        duration_ns_sum: raw.duration_ns,
+    }
+}
