@@ -51,8 +51,8 @@ pub struct Birth {
     pub cgroup: u64,
     /// [`OUTGOING`] or [`INCOMING`].
     pub direction: u32,
-    /// Padding.
-    pub zero: u32,
+    /// Local port, which the kernel has given back when the socket is destroyed.
+    pub local_port: u32,
 }
 
 /// The connection was begun here.

@@ -29,7 +29,7 @@ static OTHER: Array<Closed> = Array::with_max_entries(1, 0);
 #[inline(always)]
 pub(super) fn opened(sk: *const c_void) {
     let cgroup = task_cgroup(current());
-    let birth = Birth { established_ns: 0, cgroup, direction: OUTGOING, zero: 0 };
+    let birth = Birth { established_ns: 0, cgroup, direction: OUTGOING, local_port: 0 };
     let _ = BIRTHS.insert(sk as u64, birth, 0);
 }
 
@@ -37,12 +37,16 @@ pub(super) fn opened(sk: *const c_void) {
 #[inline(always)]
 pub(super) fn established(sk: *const c_void) {
     let established_ns = now();
+    let local_port = u32::from(field::<u16>(sk, &offsets::SK_NUM).unwrap_or(0));
     if let Some(birth) = BIRTHS.get_ptr_mut(sk as u64) {
         // SAFETY: the map gave the pointer; the socket's lock is held.
-        unsafe { (*birth).established_ns = established_ns };
+        unsafe {
+            (*birth).established_ns = established_ns;
+            (*birth).local_port = local_port;
+        }
         return;
     }
-    let birth = Birth { established_ns, cgroup: 0, direction: INCOMING, zero: 0 };
+    let birth = Birth { established_ns, cgroup: 0, direction: INCOMING, local_port };
     let _ = BIRTHS.insert(sk as u64, birth, 0);
 }
 
@@ -64,12 +68,7 @@ pub(super) fn closing(sk: *const c_void) {
 fn obs_tcp_destroy(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the user side has checked the tracepoint's arguments.
     let sk = unsafe { typed_arg(ctx.as_ptr(), 0) };
-    let birth = BIRTHS.get_ptr(sk as u64);
-    // SAFETY: the map gave the pointer.
-    let birth = birth.map(|b| unsafe { *b });
-    if birth.is_some() {
-        let _ = BIRTHS.remove(sk as u64);
-    }
+    let birth = take_birth(sk);
     // SAFETY: the pointer is typed by BTF; the helper returns null for what is no TCP socket.
     let tp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut()) }.cast::<c_void>().cast_const();
     if tp.is_null() {
@@ -89,9 +88,7 @@ fn obs_tcp_destroy(ctx: BtfTracePointContext) -> i32 {
     if end.srtt_8us == 0 && end.bytes_acked == 0 && end.bytes_received == 0 {
         return 0;
     }
-    if let Some(birth) = birth
-        && birth.established_ns != 0
-    {
+    if birth.established_ns != 0 {
         end.timed = 1;
         end.duration_ns = now() - birth.established_ns;
     }
@@ -99,17 +96,37 @@ fn obs_tcp_destroy(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// What is remembered of a socket, which is forgotten with this: zeros if nothing. No `Option`, whose unset half the
+/// verifier would not let be copied.
 #[inline(always)]
-fn key(sk: *const c_void, birth: Option<Birth>) -> ClosedKey {
-    let local = field::<u16>(sk, &offsets::SK_NUM).unwrap_or(0);
+fn take_birth(sk: *const c_void) -> Birth {
+    let mut birth = Birth { established_ns: 0, cgroup: 0, direction: 0, local_port: 0 };
+    if let Some(known) = BIRTHS.get_ptr(sk as u64) {
+        // SAFETY: the map gave the pointer.
+        birth = unsafe { *known };
+        let _ = BIRTHS.remove(sk as u64);
+    }
+    birth
+}
+
+#[inline(always)]
+fn key(sk: *const c_void, birth: Birth) -> ClosedKey {
+    let local = birth.local_port as u16;
     let remote = u16::from_be(field::<u16>(sk, &offsets::SK_DPORT).unwrap_or(0));
-    // A connection that is older than the probe: the service is usually at the lower port.
-    let guess = if remote < local { OUTGOING } else { INCOMING };
-    let direction = birth.map_or(guess, |b| b.direction);
+    let direction = match birth.direction {
+        // A connection that is older than the probe: the service is usually at the lower port.
+        0 => {
+            if remote < local {
+                OUTGOING
+            } else {
+                INCOMING
+            }
+        }
+        known => known,
+    };
     let net = pointer(sk, &offsets::SK_NET);
-    let cgroup = birth.map_or(0, |b| b.cgroup);
     ClosedKey {
-        cgroup: if cgroup != 0 { cgroup } else { socket_cgroup(sk).unwrap_or(0) },
+        cgroup: if birth.cgroup != 0 { birth.cgroup } else { socket_cgroup(sk).unwrap_or(0) },
         netns: net.and_then(|net| field(net, &offsets::NET_INUM)).unwrap_or(0),
         port: if direction == OUTGOING { remote } else { local },
         direction: direction as u16,

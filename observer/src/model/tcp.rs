@@ -217,6 +217,8 @@ fn difference(now: ClosedTotals, before: ClosedTotals) -> Option<ClosedTotals> {
         segs_out: now.segs_out.checked_sub(before.segs_out)?,
         retrans_segs: now.retrans_segs.checked_sub(before.retrans_segs)?,
         srtt_ns_sum: now.srtt_ns_sum.checked_sub(before.srtt_ns_sum)?,
+        timed: now.timed.checked_sub(before.timed)?,
+        duration_ns_sum: now.duration_ns_sum.checked_sub(before.duration_ns_sum)?,
     })
 }
 

@@ -48,7 +48,8 @@ pub struct Probe {
     pub feeds: String,
     /// Whether it works.
     pub state: ProbeState,
-    /// Kernel structure fields that the running kernel does not have, and so are not reported.
+    /// Kernel structure fields that the running kernel does not have, or other things that its form of a tracepoint does
+    /// not tell, and so are not reported.
     pub fields_missing: Vec<String>,
     /// Times it ran. `None` if the kernel does not tell: it counts only while `kernel.bpf_stats_enabled` is 1.
     pub runs: Option<u64>,

@@ -172,6 +172,7 @@ pub(super) fn full() -> Snapshot {
                 listening: 2,
                 namespaces: 3,
                 namespaces_not_read: 4,
+                ..Sockets::default()
             }),
         },
         links: Some(Links {

@@ -63,7 +63,8 @@ impl Refusal {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let denied = std::iter::successors(Some(error), |e| e.source())
             .filter_map(|e| e.downcast_ref::<io::Error>())
-            .any(|e| e.kind() == io::ErrorKind::PermissionDenied);
+            // EACCES would be the verifier's refusal of the program itself.
+            .any(|e| e.raw_os_error() == Some(libc::EPERM));
         Self { reason: describe(error), remedy: denied.then(grant) }
     }
 }
@@ -159,8 +160,9 @@ fn create(object: &[u8], sizes: Sizes, btf: &AyaBtf, resolved: &[Resolved]) -> R
 
 fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBtf, resolved: &[Resolved]) -> Loaded {
     let missing = resolved.iter().filter(|r| r.is_missing() && spec.fields.contains(&r.field.group));
-    let fields_missing: Vec<_> = missing.map(Resolved::name).collect();
-    let result = program_for(spec, kernel).and_then(|name| {
+    let mut fields_missing: Vec<_> = missing.map(Resolved::name).collect();
+    let result = program_for(spec, kernel).and_then(|(name, lacks)| {
+        fields_missing.extend(lacks.map(str::to_owned));
         let program = ebpf.program_mut(name).ok_or_else(|| Refusal::new(format!("the object has no {name}")))?;
         attach(program, spec, btf).map_err(|e| Refusal::of(&e))
     });
@@ -170,11 +172,12 @@ fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBt
     }
 }
 
-/// Name of the program to load. It reads its arguments by position: a tracepoint of another shape must not reach it.
-fn program_for(spec: &ProbeSpec, kernel: &Btf) -> Result<&'static str, Refusal> {
+/// Name of the program to load, and what it lacks. It reads its arguments by position: a tracepoint of another shape must
+/// not reach it.
+fn program_for(spec: &ProbeSpec, kernel: &Btf) -> Result<(&'static str, Option<&'static str>), Refusal> {
     let (name, forms) = match spec.attach {
         Attach::TpBtf(name, forms) => (name, forms),
-        Attach::RunOnCpu(program) | Attach::Iter(_, program) => return Ok(program),
+        Attach::RunOnCpu(program) | Attach::Iter(_, program) => return Ok((program, None)),
     };
     let found = kernel.tracepoint_args(name).map_err(|e| Refusal::new(e.to_string()))?;
     let fits = |(arg, found): (&Arg, &btf::Arg)| match arg {
@@ -184,7 +187,7 @@ fn program_for(spec: &ProbeSpec, kernel: &Btf) -> Result<&'static str, Refusal> 
     forms
         .iter()
         .find(|f: &&Form| found.len() >= f.args.len() && f.args.iter().zip(&found).all(fits))
-        .map(|f| f.program)
+        .map(|f| (f.program, f.lacks))
         .ok_or_else(|| Refusal::new(format!("tracepoint {name} passes {found:?} here, which no program reads")))
 }
 

@@ -18,6 +18,8 @@ pub struct Form {
     pub program: &'static str,
     /// The arguments that it expects; more may follow.
     pub args: &'static [Arg],
+    /// What this form of the tracepoint does not tell and the first one does.
+    pub lacks: Option<&'static str>,
 }
 
 /// Shape of a tracepoint's argument.
@@ -64,7 +66,7 @@ const fn tp(name: &'static str, tracepoint: &'static str, forms: &'static [Form]
 }
 
 const fn form(program: &'static str, args: &'static [Arg]) -> Form {
-    Form { program, args }
+    Form { program, args, lacks: None }
 }
 
 /// The table, in the order of loading.
@@ -110,7 +112,10 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp(
             "oom",
             "mark_victim",
-            &[form("obs_oom_task", &[Ptr("task_struct"), Int]), form("obs_oom_pid", &[Int])],
+            &[
+                form("obs_oom_task", &[Ptr("task_struct"), Int]),
+                Form { lacks: Some("name and cgroup of the victim"), ..form("obs_oom_pid", &[Int]) },
+            ],
             "oom",
         )
     },
@@ -125,7 +130,13 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp(
             "tcp_retransmits",
             "tcp_retransmit_skb",
-            &[form("obs_tcp_retrans", &[Ptr("sock"), Ptr("sk_buff")])],
+            &[
+                form("obs_tcp_retrans", &[Ptr("sock"), Ptr("sk_buff"), Int]),
+                Form {
+                    lacks: Some("retransmits that the host itself dropped (/proc/net/netstat TCPRetransFail)"),
+                    ..form("obs_tcp_retrans", &[Ptr("sock"), Ptr("sk_buff")])
+                },
+            ],
             "tcp.namespaces",
         )
     },

@@ -397,6 +397,7 @@ fn tcp(n: u64) -> Tcp {
             rwnd_limited_ns: Some(n * 600_000_000 / i),
             sndbuf_limited_ns: Some(n * 20_000_000),
             backoff: Some(0),
+            ..TcpInfo::default()
         },
     };
     let far = std::net::Ipv4Addr::new(203, 0, 113, 200);
@@ -437,6 +438,7 @@ fn tcp(n: u64) -> Tcp {
                     segs_out: n * 61_000,
                     retrans_segs: n * 800,
                     srtt_ns_sum: n * 238 * 35_000_000,
+                    ..ClosedTotals::default()
                 },
             }],
             other: ClosedTotals::default(),
@@ -451,6 +453,7 @@ fn tcp(n: u64) -> Tcp {
             listening: 9,
             namespaces: 3,
             namespaces_not_read: 1,
+            ..Sockets::default()
         }),
     }
 }
