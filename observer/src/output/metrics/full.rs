@@ -136,6 +136,8 @@ fn tcp(n: u64) -> Tcp {
         segs_out: 10 * n,
         retrans_segs: n,
         srtt_ns_sum: 1_000_000 * n,
+        timed: n,
+        duration_ns_sum: 3_000_000_000 * n,
     };
     let group = ClosedGroup { netns: 4_026_531_840, port: 443, outgoing: true, cgroup: Some(PODS), totals };
     let namespace = NamespaceCounts {
@@ -174,6 +176,8 @@ fn tcp(n: u64) -> Tcp {
             list: vec![socket],
             other: SocketTotals { sockets: 5, ..SocketTotals::default() },
             listening: 2,
+            time_wait: 4,
+            syn_recv: 1,
             namespaces: 3,
             namespaces_not_read: 1,
         }),
