@@ -6,7 +6,7 @@ mod interrupt;
 mod live;
 mod print;
 pub mod record;
-
+mod recorded;
 mod replay;
 pub mod report;
 pub mod serve;
@@ -21,7 +21,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::snapshot::Name;
+use crate::{output::tui::log, snapshot::Name};
 
 /// Sees memory pressure and network throughput from inside the kernel, and says what is wrong and why.
 ///
@@ -108,7 +108,7 @@ pub fn start_log(verbose: bool) {
     let filter = EnvFilter::try_from_env("OBSERVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(log::stderr)
         .with_ansi(false)
         .without_time()
         .with_target(false)

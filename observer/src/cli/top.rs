@@ -3,28 +3,37 @@
 use std::{
     env,
     io::{self, IsTerminal},
+    os::fd::BorrowedFd,
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::tz::TimeZone;
 
-use super::{Global, live};
-use crate::output::tui::{
-    app::{self, Ending},
-    feed::Feed,
-    panes::{self, PANES},
-    theme::Theme,
+use super::{Global, duration, live, recorded::Recorded};
+use crate::{
+    output::tui::{
+        app::{self, Ending},
+        feed::{Feed, Host},
+        panes::{self, PANES},
+        theme::Theme,
+    },
+    snapshot::Snapshot,
+    source::Collector,
 };
 
 /// Options of `observer top`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Time between two snapshots, such as 500ms or 2s
-    #[arg(long, short, default_value = "1s", value_parser = interval)]
+    #[arg(long, short, default_value = "1s", value_parser = duration::interval)]
     pub interval: Duration,
+    /// Show a recording instead of this host: a folder that `observer record` has written
+    #[arg(long, value_name = "DIR")]
+    pub replay: Option<PathBuf>,
     /// Pane to show first
     #[arg(long, default_value = "overview", value_parser = PossibleValuesParser::new(PANES.iter().map(|p| p.name)))]
     pub pane: String,
@@ -35,23 +44,8 @@ pub struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), pane: "overview".to_owned(), no_mouse: false }
+        Self { interval: Duration::from_secs(1), replay: None, pane: "overview".to_owned(), no_mouse: false }
     }
-}
-
-/// Shorter intervals would mostly measure observer itself.
-const SHORTEST: Duration = Duration::from_millis(100);
-
-/// Longer ones are a recording's work.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|_| "not a time such as 500ms, 1s or 1m".to_owned())?;
-    let interval = Duration::try_from(parsed).map_err(|_| "a time below zero".to_owned())?;
-    if interval < SHORTEST || interval > LONGEST {
-        return Err("an interval is between 100ms and 1h".to_owned());
-    }
-    Ok(interval)
 }
 
 /// Runs the command.
@@ -66,10 +60,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         theme: Theme::from_environment(global.no_color, |name| env::var(name).ok()),
         zone: TimeZone::system(),
     };
-    let feed = Feed::live(|| {
-        let mut collector = live::collector();
-        Ok(move || collector.snapshot())
-    })?;
+    let feed = match args.replay.clone() {
+        Some(path) => Feed::replay(move || Recorded::open(path))?,
+        None => Feed::live(|| Ok(ThisHost(live::collector())))?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let ending = runtime.block_on(app::run(options, feed))?;
     Ok(match ending {
@@ -80,16 +74,20 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// This host as the screen reads it.
+struct ThisHost(Collector);
 
-    #[test]
-    fn intervals_are_times_within_reason() {
-        assert_eq!(interval("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(interval("1m"), Ok(Duration::from_secs(60)));
-        for wrong in ["", "1", "0s", "-1s", "1ms", "2h", "soon"] {
-            assert!(interval(wrong).is_err(), "{wrong}");
-        }
+impl Host for ThisHost {
+    fn snapshot(&mut self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.events_fd()
+    }
+
+    fn take_events(&mut self) {
+        // The collector keeps them for the next snapshot.
+        drop(self.0.events());
     }
 }

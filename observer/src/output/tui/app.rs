@@ -3,10 +3,7 @@
 use std::{io, time::Duration};
 
 use anyhow::{Context as _, bail};
-use crossterm::event::{
-    Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
-};
-use futures_util::StreamExt;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use jiff::tz::TimeZone;
 use nix::sys::signal::Signal;
 use ratatui::{
@@ -22,6 +19,7 @@ use super::{
     feed::{Feed, Reply},
     header::{Position, Status, tab_areas},
     keymap::{Action, action},
+    keys,
     screen::{Effect, Screen},
     signals, term,
     theme::Theme,
@@ -66,7 +64,7 @@ pub async fn run(options: Options, feed: Feed) -> anyhow::Result<Ending> {
     let mut ends = signals::listen()?;
     let guard = term::Guard::enter(options.mouse).context("cannot take the terminal over")?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("cannot draw on the terminal")?;
-    let mut keys = EventStream::new();
+    let mut keys = keys::listen()?;
     let mut tick = interval(options.interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pulse = interval(PULSE);
@@ -89,7 +87,7 @@ pub async fn run(options: Options, feed: Feed) -> anyhow::Result<Ending> {
         let effect = tokio::select! {
             biased;
             Some(signal) = ends.recv() => return Ok(Ending::Signal(signal)),
-            event = keys.next() => match event {
+            event = keys.recv() => match event {
                 Some(Ok(event)) => app.on_event(&event, terminal.size().unwrap_or_default().into()),
                 _ if !term::is_there() => return Ok(Ending::TerminalGone),
                 Some(Err(e)) => return Err(e).context("cannot read keys from the terminal"),

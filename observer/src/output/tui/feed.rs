@@ -1,13 +1,17 @@
 //! Where snapshots come from, away from the drawing: a thread that reads on request and holds one answer at most.
 
 use std::{
-    sync::mpsc::{SyncSender, sync_channel},
+    os::fd::{BorrowedFd, OwnedFd},
     thread,
     time::Instant,
 };
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime::Builder,
+    sync::mpsc,
+};
 
 use super::{header::Position, timeline::WINDOW_MODELS};
 use crate::snapshot::Snapshot;
@@ -44,10 +48,57 @@ pub trait Recording {
     fn damage(&self) -> Option<String>;
 }
 
+/// A host that can be read.
+pub trait Host {
+    /// Everything, now.
+    fn snapshot(&mut self) -> Snapshot;
+    /// A descriptor that becomes readable when there are events to take between two snapshots.
+    fn events_fd(&self) -> Option<BorrowedFd<'_>>;
+    /// Takes them, and keeps them for the next snapshot.
+    fn take_events(&mut self);
+}
+
+/// What the thread of a feed has: a host or a recording.
+trait Source {
+    fn answer(&mut self, request: Request) -> anyhow::Result<Reply>;
+    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn take_events(&mut self) {}
+}
+
+struct Live<H>(H);
+
+impl<H: Host> Source for Live<H> {
+    fn answer(&mut self, _request: Request) -> anyhow::Result<Reply> {
+        Ok(Reply { snapshots: vec![self.0.snapshot()], replace: false, position: None, damage: None })
+    }
+
+    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.events_fd()
+    }
+
+    fn take_events(&mut self) {
+        self.0.take_events();
+    }
+}
+
+struct Replay<R> {
+    recording: R,
+    /// Place of the last snapshot that was given.
+    last: Option<usize>,
+}
+
+impl<R: Recording> Source for Replay<R> {
+    fn answer(&mut self, request: Request) -> anyhow::Result<Reply> {
+        replay(&mut self.recording, request, &mut self.last)
+    }
+}
+
 /// A thread that reads snapshots.
 #[derive(Debug)]
 pub struct Feed {
-    requests: SyncSender<Request>,
+    requests: mpsc::Sender<Request>,
     replies: mpsc::Receiver<anyhow::Result<Reply>>,
     replays: bool,
     asked: Option<Instant>,
@@ -55,44 +106,25 @@ pub struct Feed {
 
 impl Feed {
     /// Reads this host. `open` runs on the thread of the feed: it may take its time to load probes.
-    pub fn live<R>(open: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<Self>
-    where
-        R: FnMut() -> Snapshot,
-    {
-        Self::start(false, || {
-            let mut read = open()?;
-            Ok(move |_| Ok(Reply { snapshots: vec![read()], replace: false, position: None, damage: None }))
-        })
+    pub fn live<H: Host>(open: impl FnOnce() -> anyhow::Result<H> + Send + 'static) -> anyhow::Result<Self> {
+        Self::start(false, || open().map(Live))
     }
 
     /// Reads a recording.
     pub fn replay<R: Recording>(open: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<Self> {
-        Self::start(true, || {
-            let mut recording = open()?;
-            let mut last = None;
-            Ok(move |request| replay(&mut recording, request, &mut last))
-        })
+        Self::start(true, || Ok(Replay { recording: open()?, last: None }))
     }
 
-    fn start<A>(replays: bool, open: impl FnOnce() -> anyhow::Result<A> + Send + 'static) -> anyhow::Result<Self>
-    where
-        A: FnMut(Request) -> anyhow::Result<Reply>,
-    {
-        let (requests, asked) = sync_channel(1);
+    fn start<S: Source>(
+        replays: bool,
+        open: impl FnOnce() -> anyhow::Result<S> + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let (requests, asked) = mpsc::channel(1);
         let (answers, replies) = mpsc::channel(1);
+        let runtime = Builder::new_current_thread().enable_io().build().context("cannot start the event loop")?;
         thread::Builder::new()
             .name("observer-feed".to_owned())
-            .spawn(move || match open() {
-                Ok(mut answer) => {
-                    while let Ok(request) = asked.recv() {
-                        if answers.blocking_send(answer(request)).is_err() {
-                            break;
-                        }
-                    }
-                }
-                // Who asked has gone if this is not taken.
-                Err(e) => drop(answers.blocking_send(Err(e))),
-            })
+            .spawn(move || runtime.block_on(serve(open, asked, answers)))
             .context("cannot start the thread that reads snapshots")?;
         Ok(Self { requests, replies, replays, asked: None })
     }
@@ -131,6 +163,46 @@ impl Feed {
     }
 }
 
+/// Answers requests until nobody is left who asks, and takes events as they come.
+async fn serve<S: Source>(
+    open: impl FnOnce() -> anyhow::Result<S>,
+    mut asked: mpsc::Receiver<Request>,
+    answers: mpsc::Sender<anyhow::Result<Reply>>,
+) {
+    let mut source = match open() {
+        Ok(source) => source,
+        // Who asked has gone if this is not taken.
+        Err(e) => return drop(answers.send(Err(e)).await),
+    };
+    let watched: Option<AsyncFd<OwnedFd>> = source
+        .events_fd()
+        .and_then(|fd| fd.try_clone_to_owned().ok())
+        // SAFETY: an `OwnedFd` stays open, and stays the same descriptor, for as long as it lives.
+        .and_then(|fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok());
+    loop {
+        tokio::select! {
+            request = asked.recv() => {
+                let Some(request) = request else { return };
+                if answers.send(source.answer(request)).await.is_err() {
+                    return;
+                }
+            }
+            () = readable(watched.as_ref()) => source.take_events(),
+        }
+    }
+}
+
+/// Waits until there is something to read; for ever if nothing is watched.
+async fn readable(watched: Option<&AsyncFd<OwnedFd>>) {
+    if let Some(fd) = watched
+        && let Ok(mut guard) = fd.readable().await
+    {
+        guard.clear_ready();
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
 /// The next snapshot alone, or those of a window that ends at a place elsewhere.
 fn replay(recording: &mut impl Recording, request: Request, last: &mut Option<usize>) -> anyhow::Result<Reply> {
     let wanted = match request {
@@ -159,6 +231,10 @@ fn replay(recording: &mut impl Recording, request: Request, last: &mut Option<us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        io::{Read, Write},
+        os::fd::AsFd,
+    };
 
     /// A recording that learns its length at its end.
     struct Numbered {
@@ -212,17 +288,43 @@ mod tests {
         assert_eq!(error.to_string(), "the recording holds no snapshot");
     }
 
+    /// A host whose event is a byte in a pipe.
+    struct Piped {
+        events: std::io::PipeReader,
+        taken: mpsc::UnboundedSender<u8>,
+    }
+
+    impl Host for Piped {
+        fn snapshot(&mut self) -> Snapshot {
+            Snapshot::default()
+        }
+
+        fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.events.as_fd())
+        }
+
+        fn take_events(&mut self) {
+            let mut byte = [0];
+            self.events.read_exact(&mut byte).unwrap();
+            self.taken.send(byte[0]).unwrap();
+        }
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn what_fails_to_open_is_told() {
-        let mut feed = Feed::live(|| -> anyhow::Result<fn() -> Snapshot> { anyhow::bail!("no such host") }).unwrap();
+        let mut feed = Feed::live(|| -> anyhow::Result<Piped> { anyhow::bail!("no such host") }).unwrap();
         feed.ask_now();
         let error = feed.reply().await.expect("an answer").expect_err("an error");
         assert_eq!(error.to_string(), "no such host");
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn one_answer_is_awaited_at_a_time() {
-        let mut feed = Feed::live(|| Ok(Snapshot::default)).unwrap();
+    async fn one_answer_is_awaited_at_a_time_and_events_are_taken_between() {
+        let (events, mut happens) = std::io::pipe().unwrap();
+        let (taken, mut seen) = mpsc::unbounded_channel();
+        let mut feed = Feed::live(|| Ok(Piped { events, taken })).unwrap();
+        happens.write_all(b"7").unwrap();
+        assert_eq!(seen.recv().await, Some(b'7'), "nobody had to ask");
         feed.ask_now();
         feed.ask_now();
         assert!(feed.awaited_seconds().is_some());

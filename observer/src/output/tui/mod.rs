@@ -11,6 +11,8 @@ pub mod feed;
 mod filter;
 mod header;
 pub mod keymap;
+mod keys;
+pub mod log;
 mod overlay;
 pub mod panes;
 mod screen;

@@ -17,6 +17,8 @@ use nix::sys::{
     termios::tcgetattr,
 };
 
+use super::log;
+
 /// True while the terminal is ours. Static, because a panic hook has nothing else to look at.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -60,6 +62,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         give_back();
+        log::release();
     }
 }
 

@@ -177,7 +177,7 @@ fn connection_details(c: &Connection) -> Vec<String> {
             time(info.srtt_ns),
             time(info.min_rtt_ns),
             count(info.cwnd.map(u64::from)),
-            count(info.ssthresh.map(u64::from)),
+            info.ssthresh.map_or("none known".to_owned(), |n| units::count(n.into())),
             bytes(info.mss.map(u64::from)),
             count(info.packets_out.map(u64::from)),
             count(info.backoff.map(u64::from))
@@ -187,7 +187,7 @@ fn connection_details(c: &Connection) -> Vec<String> {
             bytes(info.snd_wnd.map(u64::from)),
             bytes(info.rcv_wnd.map(u64::from)),
             bytes(info.notsent_bytes),
-            bits(info.pacing_rate),
+            info.pacing_rate.map_or("none known".to_owned(), |r| units::bits_per_second(r as f64)),
             bits(info.delivery_rate)
         ),
         format!(

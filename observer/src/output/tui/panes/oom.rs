@@ -54,7 +54,7 @@ fn counts(ctx: &Context<'_>) -> Vec<Line<'static>> {
         }
         None => vec![Span::styled("The OOM probe does not run", theme.style(Tone::Warn))],
     };
-    let second = vec![label("Kills that /proc/vmstat tells of "), from_vmstat];
+    let second = vec![label("oom_kill of /proc/vmstat  "), from_vmstat];
     vec![Line::from(line), Line::from(second)]
 }
 
