@@ -200,6 +200,25 @@ fn a_frame_that_is_whole_and_no_snapshot_is_damage() {
     assert!(items[0].as_ref().unwrap_err().to_string().contains("CBOR"));
 }
 
+/// Written by version 0.1.0 on a host where `dd` met the limit of its cgroup, and masked. It must be read for ever.
+#[test]
+fn a_recording_of_the_first_format_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings/v1-memcg-oom");
+    let mut reader = Reader::open(&folder).unwrap();
+    assert!(reader.meta().masked);
+    let snapshots: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
+    assert!(reader.is_complete());
+    let kills: Vec<_> = snapshots.iter().map(|s| s.oom.as_ref().unwrap().kills).collect();
+    assert_eq!(kills, [0, 1]);
+    let kill = &snapshots[1].oom.as_ref().unwrap().recent[0];
+    assert_eq!(kill.victim.comm, kill.trigger.comm);
+    assert!(kill.victim.comm.as_ref().unwrap().as_str().starts_with("process-"));
+    assert!(kill.victim.cgroup_path.as_ref().unwrap().as_str().starts_with("/cgroup-"));
+    let stalls = &snapshots[1].reclaim.as_ref().unwrap().by_process;
+    assert!(stalls.iter().any(|p| Some(p.pid) == kill.victim.pid && p.totals.count == 41));
+    assert_eq!(snapshots[1].host.hostname.as_str(), "host-1");
+}
+
 /// Takes every entry of every map out of `value` in turn, and tells `check` its path and what remains.
 fn without_each_entry(value: &Value, check: &mut dyn FnMut(String, Value)) {
     match value {
