@@ -39,19 +39,17 @@ impl Style {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// Appends a paragraph: broken at spaces to fit, each line after the first indented by `hang` columns.
+    /// Appends a paragraph that begins with `first`, broken at spaces to fit, each further line indented by `hang` columns.
     pub fn paragraph(self, out: &mut String, first: &str, hang: usize, text: &str) {
         let Some(width) = self.width else {
             out.push_str(&format!("{first}{text}\n"));
             return;
         };
-        let room = width.saturating_sub(hang).max(20);
-        for (i, line) in wrap(text, room).iter().enumerate() {
-            out.push_str(if i == 0 { first } else { "" });
-            out.push_str(&" ".repeat(if i == 0 { 0 } else { hang }));
-            out.push_str(line);
-            out.push('\n');
-        }
+        let room = |taken: usize| width.saturating_sub(taken).max(20);
+        let lines = wrap(text, room(columns(first)), room(hang));
+        out.push_str(first);
+        out.push_str(&lines.join(&format!("\n{}", " ".repeat(hang))));
+        out.push('\n');
     }
 }
 
@@ -60,11 +58,19 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Breaks a text at spaces into lines of at most `room` columns; a longer word stands on a line by itself, uncut, so that
-/// it can be copied.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+/// Columns that a text takes which may hold the escape codes of [`Style::paint`].
+fn columns(text: &str) -> usize {
+    let mut parts = text.split('\x1b');
+    let plain = parts.next().map_or(0, width);
+    plain + parts.map(|part| width(part.split_once('m').map_or(part, |(_, rest)| rest))).sum::<usize>()
+}
+
+/// Breaks a text at spaces into lines, the first of at most `first` columns, the others of `room`; a longer word stands on
+/// a line by itself, uncut, so that it can be copied.
+fn wrap(text: &str, first: usize, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
+        let room = if lines.len() == 1 { first } else { room };
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) if width(line) + 1 + width(word) <= room => {
@@ -243,6 +249,11 @@ mod tests {
         let style = Style { width: Some(30), color: false };
         style.paragraph(&mut out, "  - ", 4, "Raise the limit of the cgroup or lower what it keeps.");
         assert_eq!(out, "  - Raise the limit of the\n    cgroup or lower what it\n    keeps.\n");
+        let mut out = String::new();
+        let painted = Style { width: Some(30), color: true };
+        let first = format!("  {} ", painted.paint(Paint::Critical, "CRITICAL"));
+        painted.paragraph(&mut out, &first, 2, "one two three four five");
+        assert_eq!(out, "  \x1b[1;31mCRITICAL\x1b[0m one two three four\n  five\n");
     }
 
     #[test]

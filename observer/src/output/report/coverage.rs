@@ -53,7 +53,9 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     }
     for source in &coverage.sources {
         if let Some(reason) = &source.missing {
-            page.style.paragraph(out, "  - ", 4, &format!("no {}: {reason}", source.name));
+            let told = reason.as_str().contains(&source.name);
+            let text = if told { reason.to_string() } else { format!("no {}: {reason}", source.name) };
+            page.style.paragraph(out, "  - ", 4, &text);
         }
     }
     losses(out, page);
@@ -66,8 +68,9 @@ fn losses(out: &mut String, page: &Page<'_>) {
         out.push_str(&format!("  nothing lost ({} counters)\n", losses.len()));
     }
     for loss in lost {
-        let text = format!("lost since the probes were attached: {}, {} times", loss.what, loss.count);
-        page.style.paragraph(out, "  - ", 4, &page.style.paint(Paint::Warning, &text));
+        let first = format!("  - {} ", page.style.paint(Paint::Warning, "lost"));
+        let text = format!("{}: {} since the probes were attached", loss.what, loss.count);
+        page.style.paragraph(out, &first, 4, &text);
     }
 }
 

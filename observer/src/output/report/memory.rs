@@ -81,6 +81,9 @@ fn stalls(out: &mut String, page: &Page<'_>) {
 }
 
 fn reclaim(out: &mut String, page: &Page<'_>) {
+    if let Some(reason) = page.model.coverage.source_reason(Source::VMSTAT) {
+        return page.not_seen_because(out, "reclaim, events", Some(reason));
+    }
     let vm = &page.model.memory.vm;
     let rate = |r| units::or_unknown(r, units::bytes_per_second);
     let text = format!(
@@ -112,7 +115,7 @@ const ZONES: &[Column] = &[
     Column::right("min"),
     Column::right("low"),
     Column::right("high"),
-    Column::right("largest block"),
+    Column::right("largest"),
     Column::left("state"),
 ];
 

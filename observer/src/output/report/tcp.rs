@@ -1,5 +1,7 @@
 //! TCP: the own namespace, the life cycle by namespace, connections with what limits them, and interfaces.
 
+use std::net::SocketAddr;
+
 use super::{Page, Section, name, tunnels};
 use crate::{
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
@@ -7,6 +9,9 @@ use crate::{
     snapshot::{coverage::Source, tcp::ends},
     units,
 };
+
+/// Columns from which both ends of a connection are shown in full.
+const WIDE: usize = 120;
 
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
     page.title(out, "TCP");
@@ -99,7 +104,7 @@ const CONNECTIONS: &[Column] = &[
     Column::right("sent"),
     Column::right("received"),
     Column::right("rtt"),
-    Column::right("sent again"),
+    Column::right("again"),
     Column::left("limited by"),
 ];
 
@@ -110,16 +115,16 @@ fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
         n => format!(", {n} could not be entered"),
     };
     let text = format!("{total} open, {} listening, in {} namespaces{unread}", open.listening, open.namespaces);
+    out.push('\n');
     page.fact(out, "sockets", &text);
     if open.list.is_empty() {
         return;
     }
-    out.push('\n');
     page.subtitle(out, "Connections with the most traffic");
     let mut table = Table::new(CONNECTIONS);
     for c in open.list.iter().take(page.rows()) {
         table.row([
-            ends(&c.now).to_string(),
+            connection_ends(c, page.style.width),
             units::or_unknown(c.tx, units::bits_per_second),
             units::or_unknown(c.rx, units::bits_per_second),
             units::or_unknown(c.now.info.srtt_ns.map(|ns| ns as f64 / 1e9), units::seconds),
@@ -132,14 +137,24 @@ fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
     page.left_out(out, all, Section::Tcp);
 }
 
-/// What kept a connection from sending more in the interval. Source: the kernel's chronographs (`tcp_sock.chrono_stat`).
+/// Both ends; where the line is short, the port alone of the end that is here.
+fn connection_ends(connection: &Connection, width: Option<usize>) -> String {
+    let socket = &connection.now;
+    if width.is_none_or(|w| w >= WIDE) {
+        return ends(socket).to_string();
+    }
+    format!(":{} -> {}", socket.local.1, SocketAddr::from(socket.remote))
+}
+
+/// What kept a connection from sending more in the interval: its own process, the network (congestion window and round
+/// trips), its send buffer, or the peer's receive window. Source: the kernel's chronographs (`tcp_sock.chrono_stat`).
 fn limit(connection: &Connection) -> String {
     let Some(busy) = connection.busy_ratio else { return units::UNKNOWN.to_owned() };
     let peer = connection.rwnd_limited_ratio.unwrap_or(0.0);
     let buffer = connection.sndbuf_limited_ratio.unwrap_or(0.0);
     let network = (busy - peer - buffer).max(0.0);
     let idle = (1.0 - busy).max(0.0);
-    let shares = [("sender", idle), ("network", network), ("send buffer", buffer), ("peer window", peer)];
+    let shares = [("sender", idle), ("network", network), ("sndbuf", buffer), ("peer", peer)];
     let most = shares.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     most.map_or(String::new(), |(what, share)| format!("{what} {}", units::percent(share)))
 }

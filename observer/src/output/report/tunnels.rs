@@ -59,31 +59,29 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 const INTERFACES: &[Column] = &[
     Column::cut("interface", Cut::End),
     Column::left("kind"),
-    Column::left("is"),
     Column::right("MTU"),
-    Column::right("received"),
-    Column::right("sent"),
+    Column::right("in"),
+    Column::right("out"),
     Column::right("packets"),
-    Column::right("bad/dropped"),
-    Column::right("since up"),
+    Column::right("bad"),
+    Column::right("bad in all"),
 ];
 
-/// A table of interfaces.
+/// A table of interfaces. Bad is what was dropped or had an error, both ways.
 pub(super) fn interfaces(out: &mut String, page: &Page<'_>, links: &[&Link]) {
     let mut table = Table::new(INTERFACES);
     for l in links.iter().take(page.rows()) {
         let packets = l.rx_packets_rate.zip(l.tx_packets_rate).map(|(rx, tx)| rx + tx);
-        let trouble = l.now.rx_errors + l.now.tx_errors + l.now.rx_dropped + l.now.tx_dropped;
+        let bad = l.now.rx_errors + l.now.tx_errors + l.now.rx_dropped + l.now.tx_dropped;
         table.row([
             l.now.name.to_string(),
             l.now.kind.as_ref().map_or_else(|| "-".to_owned(), |k| name(Some(k))),
-            if l.now.up { "up" } else { "down" }.to_owned(),
             l.now.mtu.map_or_else(|| units::UNKNOWN.to_owned(), |m| m.to_string()),
-            units::or_unknown(l.rx, units::bits_per_second),
+            if l.now.up { units::or_unknown(l.rx, units::bits_per_second) } else { "down".to_owned() },
             units::or_unknown(l.tx, units::bits_per_second),
             units::or_unknown(packets, units::per_second),
             units::or_unknown(l.trouble, units::per_second),
-            units::count(trouble as f64),
+            units::count(bad as f64),
         ]);
     }
     table.render(out, page.style, 2);
