@@ -318,6 +318,7 @@ fn tcp(second: u64) -> Tcp {
                     segs_out: 43 * second * 5,
                     retrans_segs: second,
                     srtt_ns_sum: 43 * second * 700_000,
+                    ..ClosedTotals::default()
                 },
             }],
             other: ClosedTotals::default(),
@@ -331,6 +332,7 @@ fn tcp(second: u64) -> Tcp {
             listening: 4,
             namespaces: 2,
             namespaces_not_read: 1,
+            ..Sockets::default()
         }),
     }
 }
