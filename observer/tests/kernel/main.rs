@@ -13,4 +13,6 @@ mod page_alloc;
 mod page_alloc_totals;
 mod reclaim;
 mod recording;
+mod tcp_counts;
+mod tcp_sockets;
 mod vanish;

@@ -26,6 +26,11 @@ extern "C" fn before_main() {
         Some("churn") => churn(number(1), number(2)),
         Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
         Some("read") => read_file(words.get(1).expect("a file"), number(2)),
+        Some("netns") => {
+            super::netns::enter_new();
+            say("ready");
+            stop_here();
+        }
         Some("pipes") => pipes(number(1)),
         other => panic!("no workload is called {other:?}"),
     }

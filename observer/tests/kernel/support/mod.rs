@@ -5,8 +5,10 @@ pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod file;
 pub(crate) mod memory;
+pub(crate) mod netns;
 pub(crate) mod observer;
 pub(crate) mod perf;
+pub(crate) mod socket;
 pub(crate) mod wait;
 pub(crate) mod workload;
 
