@@ -13,6 +13,7 @@ mod page_alloc;
 mod page_alloc_totals;
 mod reclaim;
 mod recording;
+mod soak;
 mod tcp_counts;
 mod tcp_sockets;
 mod vanish;

@@ -3,6 +3,7 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, TcpStream},
+    time::Instant,
 };
 
 use observer::{
@@ -69,6 +70,8 @@ fn closed(snapshot: &Snapshot, netns: u64, port: u16, outgoing: bool) -> ClosedT
         sum.segs_out += group.totals.segs_out;
         sum.retrans_segs += group.totals.retrans_segs;
         sum.srtt_ns_sum += group.totals.srtt_ns_sum;
+        sum.timed += group.totals.timed;
+        sum.duration_ns_sum += group.totals.duration_ns_sum;
     }
     sum
 }
@@ -178,7 +181,9 @@ fn retransmits_of_a_handshake_are_what_snmp_counts() {
             let silent = TcpStream::connect(deferred.local_addr().unwrap()).unwrap();
             held.push((listener, filler, stuck, deferred, silent));
         }
-        wait_for("handshakes to be sent again", || (netns.snmp()["RetransSegs"] >= 4 && answered_again.read() >= 2).then_some(()));
+        wait_for("handshakes to be sent again", || {
+            (netns.snmp()["RetransSegs"] >= 4 && answered_again.read() >= 2).then_some(())
+        });
     });
     quiet(&netns);
     let counted = assert_equals_snmp(&mut kernel, &netns);
@@ -193,6 +198,7 @@ fn connections_shorter_than_a_tick_are_counted_exactly_when_they_close() {
     const ANSWER: u64 = 5000;
     let mut kernel = load();
     let netns = Netns::new();
+    let begun = Instant::now();
     let ports = LOOPBACKS.map(|ip| {
         netns.inside(|| {
             let listener = listen(ip);
@@ -215,7 +221,8 @@ fn connections_shorter_than_a_tick_are_counted_exactly_when_they_close() {
     });
     assert_eq!(snapshot.tcp.closed.as_ref().unwrap().other, ClosedTotals::default());
     for port in ports {
-        let (out, inward) = (closed(&snapshot, netns.inode(), port, true), closed(&snapshot, netns.inode(), port, false));
+        let (out, inward) =
+            (closed(&snapshot, netns.inode(), port, true), closed(&snapshot, netns.inode(), port, false));
         seen!("client {out:?}");
         seen!("server {inward:?}");
         assert_eq!((out.connections, inward.connections), (CONNECTIONS, CONNECTIONS));
@@ -224,6 +231,11 @@ fn connections_shorter_than_a_tick_are_counted_exactly_when_they_close() {
         assert!(within(out.bytes_acked, REQUEST) && within(inward.bytes_received, REQUEST), "requests");
         assert!(within(out.bytes_received, ANSWER) && within(inward.bytes_acked, ANSWER), "answers");
         assert!(out.srtt_ns_sum > 0 && inward.srtt_ns_sum > 0);
+        // One after the other: their times together fit into the time of the test.
+        assert_eq!((out.timed, inward.timed), (CONNECTIONS, CONNECTIONS), "all began under observer's eyes");
+        for sum in [out.duration_ns_sum, inward.duration_ns_sum] {
+            assert!(sum > 0 && u128::from(sum) < begun.elapsed().as_nanos(), "{sum} ns");
+        }
     }
     assert_equals_snmp(&mut kernel, &netns);
 }

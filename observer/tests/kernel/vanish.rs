@@ -10,6 +10,9 @@ use observer::source::{Collector, Options};
 
 use crate::support::{cgroup::Cgroup, needs_root, seen, wait::LIMIT};
 
+/// How long the cgroups come and go.
+const RUN: Duration = Duration::from_secs(4);
+
 /// Kilobytes of memory that this process has.
 pub(crate) fn resident_kb() -> u64 {
     let text = fs::read_to_string("/proc/self/status").expect("/proc is there");
@@ -42,8 +45,8 @@ fn a_cgroup_that_vanishes_while_it_is_read_is_no_error() {
 
 fn collect(parent: &Cgroup) {
     let mut collector = Collector::new(Options { object: None, ..Options::default() });
-    let (begun, mut snapshots, mut vanished, mut listed, mut early) = (Instant::now(), 0, 0, 0, 0);
-    while snapshots < 200 || vanished == 0 {
+    let (begun, mut snapshots, mut vanished, mut listed, mut early) = (Instant::now(), 0, 0, 0, None);
+    while begun.elapsed() < RUN || vanished == 0 {
         assert!(begun.elapsed() < LIMIT, "in {snapshots} snapshots {vanished} cgroups vanished");
         let snapshot = collector.snapshot();
         let missing: Vec<_> = snapshot.coverage.sources.iter().filter(|s| s.missing.is_some()).collect();
@@ -56,12 +59,12 @@ fn collect(parent: &Cgroup) {
         }
         vanished += cgroups.vanished;
         snapshots += 1;
-        if snapshots == 50 {
-            early = resident_kb();
+        if begun.elapsed() > RUN / 4 {
+            early.get_or_insert_with(resident_kb);
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    let grown = resident_kb().saturating_sub(early);
+    let grown = resident_kb().saturating_sub(early.unwrap_or(0));
     seen!("{snapshots} snapshots, {listed} short-lived cgroups listed, {vanished} vanished, grown by {grown} kB");
     assert!(grown < 8192, "memory grew by {grown} kB in {snapshots} snapshots");
 }

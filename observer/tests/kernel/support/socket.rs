@@ -153,8 +153,7 @@ pub(crate) fn cookie(socket: &impl AsRawFd) -> u64 {
 fn get(socket: &impl AsRawFd, level: c_int, option: c_int, value: &mut [u8]) -> usize {
     let mut len = value.len() as libc::socklen_t;
     // SAFETY: the buffer is as long as it says.
-    let done =
-        unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, value.as_mut_ptr().cast(), &raw mut len) };
+    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, value.as_mut_ptr().cast(), &raw mut len) };
     assert_eq!(done, 0, "getsockopt({level}, {option}): {}", io::Error::last_os_error());
     len as usize
 }
