@@ -69,9 +69,9 @@ fn kswapd_and_direct_reclaim_are_what_the_kernel_counted() {
     let file = BigFile::new(memory * 2);
     let mut kernel = load();
     let mut work = Workload::start(&format!("read {} 1", file.path().display()), None);
-    let mut brackets =
-        ["mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep", "mm_vmscan_wakeup_kswapd", "mm_vmscan_direct_reclaim_end"]
-            .map(|name| Bracket::open(&format!("vmscan:{name}")));
+    let rounds = Counter::everywhere("vmscan:mm_vmscan_kswapd_wake", None);
+    let mut brackets = ["mm_vmscan_kswapd_sleep", "mm_vmscan_wakeup_kswapd", "mm_vmscan_direct_reclaim_end"]
+        .map(|name| Bracket::open(&format!("vmscan:{name}")));
 
     brackets.iter_mut().for_each(|b| b.begin.0 = b.counter.read());
     let before = read(&mut kernel);
