@@ -13,33 +13,27 @@ pub(crate) const TARGET: &str = "bpfel-unknown-none";
 /// Builds the object that observer embeds, and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     let toolchain = setup::setup()?;
-    let target = target();
-    let mut cargo = Command::new(toolchain.compiler.bin("cargo"));
-    configure(&mut cargo, &toolchain)?;
-    cargo.arg("build").args(arguments()).arg("--target-dir").arg(&target);
-    exec::step("building the eBPF object", &mut cargo)?;
-    let built = target.join(TARGET).join("release/observer-ebpf");
+    let built = build_program(&toolchain, "observer-ebpf")?;
     let object = paths::ebpf_object();
     publish(&built, &object)?;
     // The build of observer compares this file's time with that of the sources.
-    let stamp = target.join("built");
+    let stamp = target().join("built");
     fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(object)
 }
 
-/// What a build and a lint of the eBPF package have in common.
-pub(crate) fn arguments() -> [&'static str; 9] {
-    [
-        "--package",
-        "observer-ebpf",
-        "--bin",
-        "observer-ebpf",
-        "-Zbuild-std=core",
-        "--target",
-        TARGET,
-        "--release",
-        "--quiet",
-    ]
+/// Builds the object of one eBPF package, and returns where cargo left it.
+pub(crate) fn build_program(toolchain: &setup::Toolchain, package: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new(toolchain.compiler.bin("cargo"));
+    configure(&mut cargo, toolchain)?;
+    cargo.arg("build").args(arguments(package)).arg("--target-dir").arg(target());
+    exec::step(&format!("building the eBPF object of {package}"), &mut cargo)?;
+    Ok(target().join(TARGET).join("release").join(package))
+}
+
+/// What a build and a lint of an eBPF package have in common.
+pub(crate) fn arguments(package: &str) -> [&str; 9] {
+    ["--package", package, "--bin", package, "-Zbuild-std=core", "--target", TARGET, "--release", "--quiet"]
 }
 
 /// Gives a command of the eBPF toolchain what every compilation for the kernel needs.

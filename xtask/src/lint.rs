@@ -51,14 +51,17 @@ fn clippy() -> Result<()> {
 fn clippy_ebpf() -> Result<()> {
     let toolchain = setup::setup()?;
     let driver = clippy_of(&toolchain)?;
-    let mut command = Command::new(driver);
-    ebpf::configure(&mut command, &toolchain)?;
-    command.env("CARGO", toolchain.compiler.bin("cargo"));
-    command.arg("clippy").args(ebpf::arguments()).arg("--target-dir").arg(ebpf::target());
-    command.args(["--", "--deny", "warnings"]);
-    // A program gets its context by value: that is how aya's macros call it.
-    command.args(["--allow", "clippy::needless_pass_by_value"]);
-    exec::step("clippy of the eBPF side", &mut command)
+    for package in ["observer-ebpf", "bench-ebpf"] {
+        let mut command = Command::new(&driver);
+        ebpf::configure(&mut command, &toolchain)?;
+        command.env("CARGO", toolchain.compiler.bin("cargo"));
+        command.arg("clippy").args(ebpf::arguments(package)).arg("--target-dir").arg(ebpf::target());
+        command.args(["--", "--deny", "warnings"]);
+        // A program gets its context by value: that is how aya's macros call it.
+        command.args(["--allow", "clippy::needless_pass_by_value"]);
+        exec::step(&format!("clippy of {package}"), &mut command)?;
+    }
+    Ok(())
 }
 
 /// `cargo-clippy` of the toolchain, installed where that is possible. Started by its path: cargo would take the first in

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask run` and `cargo xtask test` need no step before them: each command installs what it needs itself.
 
+mod bench;
 mod ebpf;
 mod exec;
 mod lint;
@@ -33,6 +34,8 @@ enum Command {
     Test(test::Args),
     /// Check format, lints of both sides, and licenses and sources of dependencies
     Lint,
+    /// Measure what the page allocation probe costs, beside an empty program and bpftrace
+    Bench(bench::Args),
     /// Run a command under another kernel, in a qemu guest that needs no /dev/kvm
     Vm(vm::Args),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Test(args) => test::test(&args),
         Command::Lint => lint::lint(),
+        Command::Bench(args) => bench::bench(&args),
         Command::Vm(args) => vm::vm(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -92,7 +92,8 @@ impl Object {
             Ok(ebpf) => ebpf,
             Err(refusal) => return all_absent(refusal),
         };
-        let probes = PROBES.iter().map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
+        let wanted = PROBES.iter().filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
+        let probes = wanted.map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
         let missing = resolved.iter().filter(|r| r.is_missing()).map(|r| r.field.symbol).collect();
         Self { ebpf: Some(ebpf), probes, counts_runs, missing }
     }

@@ -49,11 +49,14 @@ pub struct Options {
     pub max_sockets: usize,
     /// The running kernel's type information.
     pub btf: PathBuf,
+    /// Names of the probes to load, by [`probes::PROBES`]. None: all of them.
+    pub only: Option<&'static [&'static str]>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_budget: 16 << 20, max_sockets: 1000, btf: PathBuf::from("/sys/kernel/btf/vmlinux") }
+        let btf = PathBuf::from("/sys/kernel/btf/vmlinux");
+        Self { memory_budget: 16 << 20, max_sockets: 1000, btf, only: None }
     }
 }
 
