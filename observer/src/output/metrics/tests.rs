@@ -13,7 +13,10 @@ use super::{
     full::{HOSTILE, snapshot},
     table,
 };
-use crate::snapshot::{Name, Snapshot};
+use crate::snapshot::{
+    Name, Snapshot,
+    process::{Process, Processes},
+};
 
 /// Name, labels and value of a sample, as written.
 type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
@@ -126,6 +129,18 @@ fn a_hostile_name_is_one_label_value() {
     let name = Name::from_bytes(HOSTILE).to_string();
     let labels = BTreeMap::from([("cgroup".to_owned(), format!("/{name}")), ("comm".to_owned(), name)]);
     assert_eq!(samples[&("observer_page_alloc_process_allocations_total".to_owned(), labels)], 36.0);
+}
+
+#[test]
+fn a_process_bears_its_own_name_and_not_that_of_a_thread() {
+    let mut snapshot = snapshot(1);
+    let process = Process { pid: 42, comm: Name::from("java"), ..Process::default() };
+    snapshot.processes = Some(Processes { list: vec![process], not_listed: 0 });
+    let page = Exporter::new(8).page(snapshot, Duration::ZERO);
+    let samples = parse(&text(&page, Format::Text));
+    let named = samples.keys().filter(|(name, _)| name == "observer_page_alloc_process_bytes_total");
+    let comms: Vec<_> = named.map(|(_, labels)| labels["comm"].as_str()).collect();
+    assert_eq!(comms, ["java", "other"]);
 }
 
 #[test]

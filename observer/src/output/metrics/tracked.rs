@@ -103,8 +103,7 @@ impl Tracked {
         self.learn_paths(now);
         let at = now.stamp.monotonic_ns;
         if let Some(page_alloc) = &now.page_alloc {
-            // Without a page size the metrics in bytes are left out; the weight needs no unit.
-            self.page_alloc(at, page_alloc, now.host.page_size.unwrap_or(1));
+            self.page_alloc(at, page_alloc, now);
         }
         let paths = &self.paths;
         if let Some(reclaim) = &now.reclaim {
@@ -173,7 +172,9 @@ impl Tracked {
         self.paths.extend(cgroups.list.iter().map(|c| (c.id, c.path.clone())));
     }
 
-    fn page_alloc(&mut self, at: u64, page_alloc: &PageAlloc, page_size: u64) {
+    fn page_alloc(&mut self, at: u64, page_alloc: &PageAlloc, now: &Snapshot) {
+        // Without a page size the metrics in bytes are left out; the weight needs no unit.
+        let page_size = now.host.page_size.unwrap_or(1);
         let total = alloc_counts(&page_alloc.total(), page_size);
         let mut cgroups: BTreeMap<Option<CgroupId>, AllocCounts> = BTreeMap::new();
         let living = page_alloc.processes.iter().map(|p| (p.cgroup, &p.counts));
@@ -186,9 +187,12 @@ impl Tracked {
             counts: alloc_counts(&counts, page_size),
         });
         self.alloc_cgroups.update(at, rows, Some(total));
+        // The kernel side knows the thread that allocated last, and threads have names of their own: the process's is
+        // taken where /proc was read for it, so that its counts do not wander from one thread's name to another's.
+        let listed: HashMap<_, _> = now.processes.iter().flat_map(|p| &p.list).map(|p| (p.pid, &p.comm)).collect();
         let rows = page_alloc.processes.iter().map(|p| Row {
             key: (p.cgroup, p.pid, p.start_ns),
-            label: Some(vec![path(paths, p.cgroup), p.comm.to_string()]),
+            label: Some(vec![path(paths, p.cgroup), (*listed.get(&p.pid).unwrap_or(&&p.comm)).to_string()]),
             counts: alloc_counts(&p.counts, page_size),
         });
         self.alloc_processes.update(at, rows, Some(total));
