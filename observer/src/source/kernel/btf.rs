@@ -2,7 +2,7 @@
 //!
 //! It reads the blob in place and parses only what is asked for. Format: Documentation/bpf/btf.rst.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 /// What went wrong with BTF.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct Btf {
     /// Position of each type in the blob; index 0 is `void`.
     types: Vec<u32>,
     /// Types that are looked up by name: structures, unions, enumerations, typedefs of tracepoints.
-    named: Vec<u32>,
+    named: HashMap<Box<[u8]>, Vec<u32>>,
 }
 
 #[derive(Clone, Copy)]
@@ -117,7 +117,7 @@ impl Btf {
         if blob.len() < end || blob.len() < strings + strings_len {
             return Err(BtfError::Malformed("it is cut off"));
         }
-        let mut btf = Self { blob, strings, types: vec![0], named: Vec::new() };
+        let mut btf = Self { blob, strings, types: vec![0], named: HashMap::new() };
         let mut at = begin;
         while at < end {
             let t = btf.type_at(at).ok_or(BtfError::Malformed("a type is cut off"))?;
@@ -126,7 +126,8 @@ impl Btf {
             let named = matches!(t.kind, STRUCT | UNION | ENUM | ENUM64) && t.name != 0
                 || t.kind == TYPEDEF && btf.str_bytes(t.name).starts_with(b"btf_trace_");
             if named {
-                btf.named.push(id);
+                let name = btf.str_bytes(t.name).into();
+                btf.named.entry(name).or_default().push(id);
             }
             btf.types.push(at as u32);
             at += 12 + extra;
@@ -238,10 +239,10 @@ impl Btf {
     }
 
     fn find(&self, name: &str, kinds: &[u32]) -> Result<Type, BtfError> {
-        self.named
-            .iter()
+        let ids = self.named.get(name.as_bytes()).map(Vec::as_slice).unwrap_or_default();
+        ids.iter()
             .map(|id| self.get(*id))
-            .find(|t| kinds.contains(&t.kind) && self.str_bytes(t.name) == name.as_bytes())
+            .find(|t| kinds.contains(&t.kind))
             .ok_or_else(|| BtfError::Absent(format!("type {name}")))
     }
 

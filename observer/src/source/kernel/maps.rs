@@ -16,7 +16,7 @@ use observer_ebpf::abi::Plain;
 use super::bpf_sys::{self, Cursor};
 
 /// Elements that one batch asks for at first.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 
 /// Takes the descriptor of a map out of the loaded object.
 pub(super) fn descriptor(ebpf: &Ebpf, name: &str) -> io::Result<OwnedFd> {
