@@ -18,7 +18,8 @@ use crate::snapshot::{
 /// Reader of the kswapd maps.
 #[derive(Debug)]
 pub(super) struct Reader {
-    nodes: Array<Node>,
+    /// `None` if begin and end are not both seen.
+    nodes: Option<Array<Node>>,
     requesters: Table<RequesterKey, Requester>,
     other: Array<u64>,
     liveness: Liveness,
@@ -28,10 +29,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens the maps; `capacity` is the number of requesters that the kernel side keeps.
-    pub(super) fn open(ebpf: &Ebpf, capacity: u32) -> io::Result<Self> {
+    /// Opens the maps; `capacity` is the number of requesters that the kernel side keeps, `nodes` tells whether the probes
+    /// by node are attached.
+    pub(super) fn open(ebpf: &Ebpf, capacity: u32, nodes: bool) -> io::Result<Self> {
         Ok(Self {
-            nodes: Array::open(ebpf, "obs_kswapd_node")?,
+            nodes: nodes.then(|| Array::open(ebpf, "obs_kswapd_node")).transpose()?,
             requesters: Table::open(ebpf, "obs_kswapd_reqs")?,
             other: Array::open(ebpf, "obs_kswapd_rest")?,
             liveness: Liveness::new(),
@@ -57,8 +59,9 @@ impl Reader {
     /// Nodes whose kswapd was seen; node 0 always, which every machine has.
     fn nodes(&self) -> io::Result<Vec<KswapdNode>> {
         let mut nodes = Vec::new();
+        let Some(map) = &self.nodes else { return Ok(nodes) };
         for index in 0..NODES as u32 {
-            let node = self.nodes.get(index)?;
+            let node = map.get(index)?;
             if index == 0 || node.wakes + node.sleeps > 0 {
                 nodes.push(KswapdNode {
                     node: index,

@@ -78,17 +78,19 @@ struct Readers {
     closed: Option<tcp::ClosedReader>,
     sockets: Option<sockets::Reader>,
     losses: Option<Array<u64>>,
+    /// Readers that are wanted and could not be opened.
+    failures: Vec<Source>,
 }
 
 impl Readers {
     fn open(object: &mut Object, sizes: Sizes, cpus: u32, max_sockets: usize) -> Self {
         let page_size = sysconf(SysconfVar::PAGE_SIZE).unwrap_or(4096);
-        let feeds = ["page_alloc", "reclaim", "kswapd", "oom", "tcp.namespaces", "tcp.closed"].map(|p| object.feeds(p));
-        let [page_alloc, reclaim, kswapd, oom, namespaces, closed] = feeds;
+        let works = |probes: &[&str]| probes.iter().all(|probe| object.works(probe));
+        let [page_alloc, reclaim, kswapd, oom, closed] =
+            ["page_alloc", "reclaim", "kswapd", "oom", "tcp.closed"].map(|part| object.feeds(part));
+        let (kswapd_nodes, namespaces) = (works(&["kswapd_wake", "kswapd_sleep"]), works(&["tcp_states"]));
         let counted = tcp::Counted {
-            states: object.works("tcp_states"),
-            retransmits: object.works("tcp_retransmits")
-                && object.works("tcp_synack_retransmits")
+            retransmits: works(&["tcp_retransmits", "tcp_synack_retransmits"])
                 && !object.missing().iter().any(|symbol| ["SKB_CB", "CB_GSO_SEGS"].contains(symbol)),
             resets_sent: object.works("tcp_resets_sent"),
             resets_received: object.works("tcp_resets_received"),
@@ -96,17 +98,36 @@ impl Readers {
         let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
         let iterator = object.program("tcp_sockets").and_then(|fd| fd.try_clone().ok());
         let Some(ebpf) = object.ebpf.as_mut() else { return Self::default() };
-        Self {
-            page_alloc: page_alloc.then(|| page_alloc::Reader::open(ebpf, cpus).ok()).flatten(),
-            reclaim: reclaim.then(|| reclaim::Reader::open(ebpf, sizes.reclaim_processes, page_size).ok()).flatten(),
-            kswapd: kswapd.then(|| kswapd::Reader::open(ebpf, sizes.kswapd_requesters).ok()).flatten(),
-            oom: oom.then(|| oom::Reader::open(ebpf, page_size).ok()).flatten(),
-            namespaces: namespaces.then(|| tcp::Namespaces::open(ebpf, sizes.namespaces, counted).ok()).flatten(),
-            closed: closed.then(|| tcp::ClosedReader::open(ebpf).ok()).flatten(),
-            sockets: iterator.and_then(|fd| sockets::Reader::open(ebpf, fd.as_fd(), decoder, max_sockets).ok()),
-            losses: Array::open(ebpf, "obs_losses").ok(),
-        }
+        let mut failures = Vec::new();
+        let mut readers = Self {
+            page_alloc: opened(page_alloc, "page_alloc", &mut failures, || page_alloc::Reader::open(ebpf, cpus)),
+            reclaim: opened(reclaim, "reclaim", &mut failures, || {
+                reclaim::Reader::open(ebpf, sizes.reclaim_processes, page_size)
+            }),
+            kswapd: opened(kswapd, "kswapd", &mut failures, || {
+                kswapd::Reader::open(ebpf, sizes.kswapd_requesters, kswapd_nodes)
+            }),
+            oom: opened(oom, "oom", &mut failures, || oom::Reader::open(ebpf, page_size)),
+            namespaces: opened(namespaces, "tcp.namespaces", &mut failures, || {
+                tcp::Namespaces::open(ebpf, sizes.namespaces, counted)
+            }),
+            closed: opened(closed, "tcp.closed", &mut failures, || tcp::ClosedReader::open(ebpf)),
+            sockets: iterator.and_then(|fd| {
+                opened(true, "tcp.sockets", &mut failures, || {
+                    sockets::Reader::open(ebpf, fd.as_fd(), decoder, max_sockets)
+                })
+            }),
+            losses: opened(true, "losses", &mut failures, || Array::open(ebpf, "obs_losses")),
+            failures: Vec::new(),
+        };
+        readers.failures = failures;
+        readers
     }
+}
+
+/// Opens a reader that is wanted; a failure is kept for the coverage.
+fn opened<T>(wanted: bool, part: &str, failures: &mut Vec<Source>, open: impl FnOnce() -> io::Result<T>) -> Option<T> {
+    wanted.then(open)?.map_err(|error| failures.push(unread(part, &error))).ok()
 }
 
 impl Kernel {
@@ -155,6 +176,7 @@ impl Kernel {
         let misses = probes.iter().filter_map(|p| Some((p, p.recursion_misses?)));
         coverage.losses.extend(misses.map(|(p, n)| loss(format!("{}: events missed by recursion", p.name), n)));
         coverage.probes.extend(probes);
+        coverage.sources.extend_from_slice(&self.readers.failures);
         if let Some(reader) = &self.readers.page_alloc {
             coverage.losses.push(loss("page_alloc: slots read late".to_owned(), reader.late()));
         }
@@ -178,9 +200,13 @@ fn keep<T>(read: Option<io::Result<T>>, part: &str, coverage: &mut Coverage) -> 
         Ok(value) => return Some(value),
         Err(e) => e,
     };
-    let missing = Some(Name::from_bytes(error.to_string().as_bytes()));
-    coverage.sources.push(Source { name: format!("bpf maps of {part}"), missing });
+    coverage.sources.push(unread(part, &error));
     None
+}
+
+fn unread(part: &str, error: &io::Error) -> Source {
+    let missing = Some(Name::from_bytes(error.to_string().as_bytes()));
+    Source { name: format!("bpf maps of {part}"), missing }
 }
 
 /// A cgroup id of the ABI, where 0 is unknown.

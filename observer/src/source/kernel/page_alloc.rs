@@ -91,7 +91,8 @@ impl Reader {
     }
 }
 
-/// Empties the slot of one CPU. False if that did not work; a CPU that is off line has nobody to count for.
+/// Empties the slot of one CPU. False if that did not work. What a CPU that is off line held comes when it
+/// is back.
 fn flush_cpu(program: BorrowedFd<'_>, cpu: u32) -> bool {
     for _ in 0..RETRIES {
         match bpf_sys::run_on_cpu(program, cpu) {

@@ -14,7 +14,7 @@ const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 pub(super) struct Decoder {
     /// Read-only globals of fields that the kernel does not have.
     pub(super) missing: Vec<&'static str>,
-    /// Nanoseconds of a timer tick, in which the chrono counters count.
+    /// Nanoseconds of a timer tick, in which the chrono counters count; 0 if unknown.
     pub(super) tick_ns: u64,
 }
 
@@ -37,7 +37,7 @@ impl Decoder {
 
     fn info(&self, raw: &Raw) -> TcpInfo {
         let (busy, rwnd, sndbuf) = chrono(raw);
-        let time = |ticks: u64| Some(ticks.saturating_mul(self.tick_ns));
+        let time = |ticks: u64| (self.tick_ns > 0).then(|| ticks.saturating_mul(self.tick_ns));
         let limited = |rate: u64| (rate != u64::MAX && rate != u64::from(u32::MAX)).then_some(rate);
         let ahead = |a: u32, b: u32| u64::try_from(a.wrapping_sub(b).cast_signed()).unwrap_or(0);
         TcpInfo {
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn a_field_that_the_kernel_lacks_takes_its_number_away() {
         for field in FIELDS.iter().filter(|f| f.container == "tcp_sock") {
-            let decoder = Decoder { missing: vec![field.symbol], tick_ns: 1 };
-            let (without, with) = (decoder.socket(0, &raw()).info, Decoder::default().socket(0, &raw()).info);
+            let info = |missing| Decoder { missing, tick_ns: 1 }.socket(0, &raw()).info;
+            let (without, with) = (info(vec![field.symbol]), info(Vec::new()));
             assert_ne!(without, with, "{} is missing and nothing shows it", field.symbol);
         }
     }

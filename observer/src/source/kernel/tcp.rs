@@ -15,11 +15,9 @@ use super::{
 };
 use crate::snapshot::tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts};
 
-/// Which of the probes that count by namespace are attached, and with the fields that they need.
+/// Which of the probes that count by namespace beside `inet_sock_set_state` are attached, with the fields they need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
-    /// `inet_sock_set_state`.
-    pub(super) states: bool,
     /// `tcp_retransmit_skb` with its segments, and `tcp_retransmit_synack`.
     pub(super) retransmits: bool,
     /// `tcp_send_reset`.
@@ -79,7 +77,7 @@ impl Namespaces {
     }
 
     fn namespace(&mut self, key: &Namespace, counts: &Counts) -> NamespaceCounts {
-        let Counted { states, retransmits, resets_sent, resets_received } = self.counted;
+        let Counted { retransmits, resets_sent, resets_received } = self.counted;
         let opens = self.opens.entry(*key).or_default();
         *opens = counts.opens.saturating_sub(counts.unsent).max(*opens);
         NamespaceCounts {
@@ -88,7 +86,7 @@ impl Namespaces {
             passive_opens: counts.passive,
             // Half-open connections that are reset leave no trace that a tracepoint would show.
             attempt_fails: None,
-            estab_resets: states.then_some(counts.estab_resets),
+            estab_resets: Some(counts.estab_resets),
             established: counts.established,
             closed: counts.closed,
             retrans_segs: retransmits.then_some(counts.retrans + counts.retrans_synack),
