@@ -27,23 +27,23 @@ impl Bracket {
 }
 
 fn total_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    let text = std::fs::read_to_string("/proc/meminfo").expect("/proc is there");
+    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).expect("there is memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
 fn requests(snapshot: &Snapshot) -> u64 {
-    let kswapd = snapshot.kswapd.as_ref().unwrap();
+    let kswapd = snapshot.kswapd.as_ref().expect("kswapd is watched");
     kswapd.requesters.iter().map(|r| r.requests).sum::<u64>() + kswapd.other_requests
 }
 
 fn nodes(snapshot: &Snapshot) -> (u64, u64, u64) {
-    let nodes = &snapshot.kswapd.as_ref().unwrap().nodes;
+    let nodes = &snapshot.kswapd.as_ref().expect("kswapd is watched").nodes;
     nodes.iter().fold((0, 0, 0), |sum, n| (sum.0 + n.wakes, sum.1 + n.sleeps, sum.2 + n.awake_ns))
 }
 
 fn direct(snapshot: &Snapshot) -> u64 {
-    let rows = &snapshot.reclaim.as_ref().unwrap().by_cgroup;
+    let rows = &snapshot.reclaim.as_ref().expect("reclaim is counted").by_cgroup;
     rows.iter().filter(|r| r.kind == ReclaimKind::Direct).map(|r| r.totals.count).sum()
 }
 

@@ -33,7 +33,7 @@ fn at_rest(kernel: &mut Kernel, socket: &TcpStream) -> (Socket, Info) {
 }
 
 fn inode(socket: &TcpStream) -> u64 {
-    std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino()
+    std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).expect("it is open").ino()
 }
 
 #[test]

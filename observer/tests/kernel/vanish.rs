@@ -51,7 +51,7 @@ fn collect(parent: &Cgroup) {
         let snapshot = collector.snapshot();
         let missing: Vec<_> = snapshot.coverage.sources.iter().filter(|s| s.missing.is_some()).collect();
         assert!(missing.is_empty(), "{missing:?}");
-        let cgroups = snapshot.cgroups.unwrap();
+        let cgroups = snapshot.cgroups.expect("cgroups are read");
         let inside = cgroups.list.iter().filter(|c| c.path.as_str().starts_with(&parent.name()));
         listed += inside.count() - 1;
         for cgroup in &cgroups.list {
