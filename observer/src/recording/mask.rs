@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::mask_names::{is_common_link, kernel_thread, unit_kind};
+use crate::snapshot::coverage::{Coverage, ProbeState};
 use crate::snapshot::oom::{OomKill, OomTask};
 use crate::snapshot::tcp::Tcp;
 use crate::snapshot::{Host, Name, Snapshot};
@@ -12,7 +13,8 @@ use crate::snapshot::{Host, Name, Snapshot};
 /// different stays different; the pseudonyms are numbers in the order of first sight, so nothing can be computed back.
 ///
 /// Masked are the host's name, boot id, process names (kernel threads keep theirs), each component of a cgroup's path,
-/// interface names that are not of the common `eth0` kind, and addresses other than loopback. Numbers stay: pids, uids,
+/// interface names that are not of the common `eth0` kind, addresses other than loopback, and the folder of the program in
+/// the remedies of the coverage. Numbers stay: pids, uids,
 /// inodes, ports, sizes and times.
 #[derive(Debug, Default)]
 pub struct Masker {
@@ -56,7 +58,7 @@ impl Masker {
             oom,
             tcp,
             links,
-            coverage: _,
+            coverage,
         } = snapshot;
         self.mask_host(host);
         for cgroup in cgroups.iter_mut().flat_map(|c| &mut c.list) {
@@ -81,6 +83,7 @@ impl Masker {
             }
         }
         self.mask_tcp(tcp);
+        mask_remedies(coverage);
     }
 
     fn mask_host(&mut self, host: &mut Host) {
@@ -134,4 +137,25 @@ impl Masker {
             IpAddr::V6(_) => Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(number)).into(),
         }
     }
+}
+
+/// A remedy names the program's own file, and so perhaps the home of whoever ran it: its name is enough.
+fn mask_remedies(coverage: &mut Coverage) {
+    let states = coverage.probes.iter_mut().map(|p| &mut p.state);
+    let remedies = states.filter_map(|s| match s {
+        ProbeState::Absent { remedy, .. } => remedy.as_mut(),
+        ProbeState::Attached | ProbeState::Fallback { .. } => None,
+    });
+    for remedy in remedies {
+        let words = remedy.split(' ').map(|word| match word.rsplit_once('/') {
+            Some((_, file)) if word.starts_with('/') && !of_kernel(word) => file,
+            _ => word,
+        });
+        *remedy = words.collect::<Vec<_>>().join(" ");
+    }
+}
+
+/// True for files of the kernel, which are the same on every host.
+fn of_kernel(path: &str) -> bool {
+    path.starts_with("/proc/") || path.starts_with("/sys/")
 }

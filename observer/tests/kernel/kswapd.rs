@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Largest memory of a machine whose page cache a test may fill.
-const SMALL: u64 = 4 << 30;
+pub(crate) const SMALL: u64 = 4 << 30;
 
 /// A count of the kernel's between two readings of observer.
 struct Bracket {
@@ -26,7 +26,8 @@ impl Bracket {
     }
 }
 
-fn total_memory() -> u64 {
+/// Memory of this machine in bytes.
+pub(crate) fn total_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").expect("/proc is there");
     let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).expect("there is memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024

@@ -26,7 +26,7 @@ use crate::support::{
 };
 
 /// The binary under test: where the test runs on another machine than it was built on, `OBSERVER_BIN` says where it is.
-fn binary() -> std::ffi::OsString {
+pub(crate) fn binary() -> std::ffi::OsString {
     std::env::var_os("OBSERVER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_observer").into())
 }
 

@@ -8,6 +8,7 @@ mod support;
 
 mod kswapd;
 mod lifecycle;
+mod make_recordings;
 mod oom;
 mod page_alloc;
 mod page_alloc_totals;

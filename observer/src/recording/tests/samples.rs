@@ -25,6 +25,7 @@ pub(super) const SECRETS: &[&str] = &[
     "secret-host",
     "secret-boot",
     "secret-comm",
+    "secret-user",
     "secret-cgroup",
     "secret-link",
     "192.0.2.7",
@@ -188,7 +189,7 @@ pub(super) fn full() -> Snapshot {
                 probe(ProbeState::Absent {
                     reason: reason(),
                     replaced_by: Some("/proc/vmstat".into()),
-                    remedy: Some("setcap".into()),
+                    remedy: Some("sudo setcap cap_bpf+ep /home/secret-user/observer".into()),
                 }),
             ],
             sources: vec![Source { name: "rtnetlink".into(), missing: Some(reason()) }],

@@ -1,0 +1,144 @@
+//! Every committed recording, replayed: the models and findings are those of the day it was made, value for value.
+//!
+//! The recordings come from real runs (`tests/kernel/make_recordings.rs`). Beside each lie the models and findings that it
+//! must give, as compressed JSON; a model may gain values, and may not change or lose one. After a change that is meant,
+//! `UPDATE_RECORDINGS=1 cargo test --test replay` writes them anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use observer::{
+    diagnose::{Diagnosis, diagnose},
+    model::Model,
+    recording::Reader,
+    snapshot::{Snapshot, coverage::ProbeState},
+};
+use serde_json::Value;
+
+/// Each recording, and the rules that must fire on it at its end. No other may.
+const RECORDINGS: &[(&str, &[&str])] = &[
+    ("degraded", &[]),
+    ("memcg-oom", &[]),
+    ("memcg-reclaim", &["reclaim_stalls"]),
+    ("page-alloc", &[]),
+    ("quiet", &[]),
+    ("tcp-retransmits", &["retransmissions"]),
+];
+const EXPECTED: &str = "expected.json.zst";
+/// Largest recording in bytes, its expected models included.
+const LARGEST: u64 = 200_000;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name)
+}
+
+fn snapshots(name: &str) -> Vec<Snapshot> {
+    let mut reader = Reader::open(&folder(name)).unwrap();
+    let all: Vec<Snapshot> = reader.by_ref().collect::<Result<_, _>>().unwrap();
+    assert!(reader.is_complete() && reader.meta().masked && all.len() > 1, "{name}: {:?}", reader.meta());
+    all
+}
+
+fn models(name: &str) -> Vec<Model> {
+    let all = snapshots(name);
+    std::iter::once(Model::new(&all[0], None)).chain(all.windows(2).map(|w| Model::new(&w[1], Some(&w[0])))).collect()
+}
+
+fn diagnosis(name: &str) -> Diagnosis {
+    diagnose(&models(name))
+}
+
+/// Asserts that `found` has every value of `expected`.
+fn assert_has(found: &Value, expected: &Value, at: &str) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            for (key, value) in expected {
+                let at = format!("{at}.{key}");
+                assert_has(found.get(key).unwrap_or_else(|| panic!("{at} is gone")), value, &at);
+            }
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{at}");
+            found.iter().zip(expected).enumerate().for_each(|(i, (f, e))| assert_has(f, e, &format!("{at}[{i}]")));
+        }
+        _ => assert_eq!(found, expected, "{at}"),
+    }
+}
+
+#[test]
+fn models_and_findings_are_what_they_were() {
+    for (name, _) in RECORDINGS {
+        let models = models(name);
+        let findings = diagnose(&models);
+        let text = serde_json::to_string(&serde_json::json!({ "models": models, "diagnosis": findings })).unwrap();
+        let path = folder(name).join(EXPECTED);
+        if std::env::var_os("UPDATE_RECORDINGS").is_some() {
+            fs::write(&path, zstd::encode_all(text.as_bytes(), 19).unwrap()).unwrap();
+        }
+        // Both go through one parser, so that equal numbers stay equal.
+        let expected = zstd::decode_all(fs::File::open(&path).unwrap()).unwrap();
+        let expected: Value = serde_json::from_slice(&expected).unwrap();
+        assert_has(&serde_json::from_str(&text).unwrap(), &expected, name);
+    }
+}
+
+#[test]
+fn each_recording_fires_its_rules_and_no_other() {
+    for (name, rules) in RECORDINGS {
+        let diagnosis = diagnosis(name);
+        let fired: Vec<_> = diagnosis.findings.iter().map(|f| f.rule).collect();
+        assert_eq!(fired, *rules, "{name}: {:#?}", diagnosis.findings);
+    }
+}
+
+#[test]
+fn every_recording_is_played_and_small() {
+    let root = folder("");
+    let mut names: Vec<_> =
+        fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, RECORDINGS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for name in &names {
+        let sizes = fs::read_dir(root.join(name)).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
+        let bytes: u64 = sizes.sum();
+        assert!(bytes < LARGEST, "{name} has {bytes} bytes");
+    }
+}
+
+#[test]
+fn page_allocations_of_a_busy_cgroup_lead_the_ranking() {
+    let models = models("page-alloc");
+    let last = models.last().unwrap().page_alloc.as_ref().unwrap();
+    let busiest = last.cgroups.first().unwrap();
+    assert!(busiest.path.is_some() && busiest.allocs.allocations.unwrap() > 10_000.0, "{busiest:?}");
+    assert!(last.processes.first().unwrap().cgroup == busiest.cgroup);
+    assert!(last.total.counts.allocations() >= busiest.allocs.counts.allocations());
+}
+
+#[test]
+fn an_oom_kill_names_victim_trigger_and_cgroup() {
+    let models = models("memcg-oom");
+    let oom = models.last().unwrap().oom.as_ref().unwrap();
+    assert_eq!((oom.kills, oom.events_lost, oom.recent.len()), (1, 0, 1));
+    let kill = &oom.recent[0].event;
+    assert_ne!(kill.victim.pid, kill.trigger.pid);
+    assert_ne!(kill.victim.comm, kill.trigger.comm, "a mask keeps apart what was apart");
+    assert!(kill.victim.cgroup.is_some() && kill.victim.cgroup == kill.trigger.cgroup);
+    assert!(kill.victim.cgroup_path.is_some());
+    let in_vmstat: u64 = models.iter().filter_map(|m| m.memory.vm.oom_kills).sum();
+    assert_eq!(in_vmstat, 1, "/proc/vmstat agrees");
+}
+
+#[test]
+fn a_recording_without_capabilities_says_what_is_missing() {
+    let all = snapshots("degraded");
+    let coverage = &all.last().unwrap().coverage;
+    assert!(!coverage.probes.is_empty() && !coverage.is_full());
+    for probe in &coverage.probes {
+        let ProbeState::Absent { reason, .. } = &probe.state else { panic!("{probe:?}") };
+        assert!(!reason.is_empty());
+    }
+    assert!(all.iter().all(|s| s.page_alloc.is_none() && s.oom.is_none() && s.memory.meminfo.is_some()));
+}
