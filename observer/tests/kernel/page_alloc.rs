@@ -66,7 +66,7 @@ fn faults_are_credited_to_their_process_and_cgroup() {
 fn processes_that_take_turns_on_one_cpu_are_told_apart() {
     needs_root!("processes_that_take_turns_on_one_cpu_are_told_apart");
     const PROCESSES: usize = 64;
-    const FAULTS: u64 = 1500;
+    const FAULTS: u64 = 500;
     let cgroup = Cgroup::new("turns");
     let mut kernel = load();
     let mut work = Workload::start(&format!("turns {PROCESSES} {FAULTS}"), Some(&cgroup));
@@ -92,7 +92,7 @@ fn processes_that_take_turns_on_one_cpu_are_told_apart() {
 #[test]
 fn ended_processes_stay_in_the_sum_of_their_cgroup() {
     needs_root!("ended_processes_stay_in_the_sum_of_their_cgroup");
-    const CHILDREN: u64 = 400;
+    const CHILDREN: u64 = 200;
     const FAULTS: u64 = 1000;
     let cgroup = Cgroup::new("churn");
     let mut kernel = load();

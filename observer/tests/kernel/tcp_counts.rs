@@ -193,7 +193,7 @@ fn retransmits_of_a_handshake_are_what_snmp_counts() {
 #[test]
 fn connections_shorter_than_a_tick_are_counted_exactly_when_they_close() {
     needs_root!("connections_shorter_than_a_tick_are_counted_exactly_when_they_close");
-    const CONNECTIONS: u64 = 2000;
+    const CONNECTIONS: u64 = 500;
     const REQUEST: u64 = 300;
     const ANSWER: u64 = 5000;
     let mut kernel = load();

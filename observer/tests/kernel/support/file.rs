@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -12,6 +13,7 @@ use nix::sys::statfs::statfs;
 
 const RAMFS: i64 = 0x8584_58f6;
 const TMPFS: i64 = 0x0102_1994;
+const LOOP_CONTROL: &str = "/dev/loop-control";
 const LOOP_SET_FD: libc::c_ulong = 0x4c00;
 const LOOP_CLR_FD: libc::c_ulong = 0x4c01;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
@@ -55,7 +57,11 @@ impl Drop for BigFile {
 }
 
 fn loop_device(file: &File) -> io::Result<(PathBuf, File)> {
-    let control = File::open("/dev/loop-control")?;
+    if !Path::new(LOOP_CONTROL).exists() {
+        // Its device node comes with the module.
+        let _ = Command::new("modprobe").arg("loop").status();
+    }
+    let control = File::open(LOOP_CONTROL)?;
     // SAFETY: the command takes no argument.
     let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) };
     if number < 0 {
