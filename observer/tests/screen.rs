@@ -77,9 +77,9 @@ fn numbers_move_under_load_and_every_pane_can_be_seen() {
     tmux.keys(&["c"]);
     tmux.wait_for("the coverage", |t| t.contains("Probes in the kernel"));
     tmux.keys(&["G"]);
-    tmux.wait_for("the end of the coverage", |t| t.contains("Losses"));
+    tmux.wait_for("the end of the coverage", |t| t.contains("Coverage") && !t.contains("Probes in the kernel"));
     tmux.keys(&["q"]);
-    tmux.wait_for("no coverage", |t| !t.contains("Losses"));
+    tmux.wait_for("no coverage", |t| !t.contains("Coverage"));
 
     drop(load);
     tmux.keys(&["q"]);

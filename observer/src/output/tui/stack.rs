@@ -40,7 +40,9 @@ pub(super) fn draw_tables(
     let laid: Vec<Laid<'_>> =
         tables.iter().enumerate().map(|(i, t)| Laid::new(ctx, t, area, first + i, focus)).collect();
     let inner = focus.checked_sub(first);
-    let heights = if ctx.state.zoom {
+    let heights = if let [_] = tables {
+        vec![usize::from(area.height)]
+    } else if ctx.state.zoom {
         laid.iter().map(|l| if l.focused { usize::from(area.height) } else { 0 }).collect()
     } else {
         let wanted: Vec<usize> = laid.iter().map(Laid::wanted).collect();
@@ -108,6 +110,8 @@ struct Laid<'a> {
     state: TableState,
     focused: bool,
     details: Vec<String>,
+    /// Lines of details that are worth asking for.
+    most_details: usize,
     /// Columns of the terminal for words below the title.
     room: usize,
 }
@@ -121,13 +125,16 @@ impl<'a> Laid<'a> {
         let chosen = order.get(state.row.min(order.len().saturating_sub(1)));
         let told = tell.zip(chosen).map(|(tell, row)| tell(*row)).unwrap_or_default();
         let room = usize::from(area.width).saturating_sub(2);
-        let mut details: Vec<String> = told.iter().flat_map(|l| wrap(l, room)).collect();
-        details.truncate(usize::from(area.height) * 2 / 3);
-        Self { ctx, table, order, state, focused, details, room }
+        let details: Vec<String> = told.iter().flat_map(|l| wrap(l, room)).collect();
+        Self { ctx, table, order, state, focused, details, most_details: usize::from(area.height) * 2 / 3, room }
     }
 
     fn wanted(&self) -> usize {
-        if self.order.is_empty() { 1 + self.empty_words().len() } else { 2 + self.order.len() + self.details.len() }
+        if self.order.is_empty() {
+            1 + self.empty_words().len()
+        } else {
+            2 + self.order.len() + self.details.len().min(self.most_details)
+        }
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer) -> TableFacts {
@@ -145,7 +152,8 @@ impl<'a> Laid<'a> {
             draw_lines(buf, body, &lines, theme);
             return facts;
         }
-        let (heading, rows) = split(body, 1);
+        // One line says more as a row than as a heading.
+        let (heading, rows) = split(body, usize::from(body.height > 1));
         // Where both do not fit, half is for the rows, or less if there are fewer.
         let height = usize::from(rows.height);
         let detail_lines = details.len().min(height.saturating_sub(self.order.len().min(height.div_ceil(2))));
@@ -157,7 +165,9 @@ impl<'a> Laid<'a> {
         let seen = first..(first + facts.visible).min(self.order.len());
         self.title(title, buf, seen.clone());
         let columns = fit_columns(self.table.columns, usize::from(area.width));
-        self.heading(heading, buf, &columns);
+        if !heading.is_empty() {
+            self.heading(heading, buf, &columns);
+        }
         for ((place, row), y) in self.order.iter().enumerate().skip(first).zip(rows.top()..rows.bottom()) {
             let line = Rect { y, height: 1, ..rows };
             self.row(*row, line, buf, &columns);

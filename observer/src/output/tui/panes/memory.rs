@@ -94,8 +94,11 @@ const CGROUPS: &[Column] = &[
 ];
 
 pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
-    let list = ctx.model.cgroups.as_deref();
+    let known = ctx.model.cgroups.as_deref();
     let stalls = stalls_by_cgroup(ctx);
+    let mut list: Vec<&model::cgroup::Cgroup> = known.unwrap_or_default().iter().collect();
+    // A small cgroup at its limit must not hide behind large ones that are well.
+    list.sort_by_key(|c| !is_in_trouble(c, stalls.get(&Some(c.now.id))));
     let none = || CgroupStalls { ratio: ctx.model.interval.map(|_| 0.0), ..CgroupStalls::default() };
     let row = |c: &model::cgroup::Cgroup| {
         let stat = c.now.stat.as_ref();
@@ -128,12 +131,20 @@ pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
         ]
     };
     Table::new("Cgroups", CGROUPS)
-        .rows(list.unwrap_or_default().iter().map(row))
-        .empty(match list {
+        .rows(list.iter().map(|c| row(c)))
+        .note(known.map(|_| "those in trouble first, then by usage".to_owned()))
+        .empty(match known {
             Some(_) => "no memory cgroup".to_owned(),
             None => ctx.no_data("cgroups", &[Source::CGROUPS]),
         })
-        .details(move |i| list.unwrap_or_default().get(i).map(cgroup_details).unwrap_or_default())
+        .details(move |i| list.get(i).map(|c| cgroup_details(c)).unwrap_or_default())
+}
+
+/// Near its limit, stalled, or hit by a kill in the interval.
+fn is_in_trouble(c: &model::cgroup::Cgroup, stalls: Option<&CgroupStalls>) -> bool {
+    c.limit_ratio.is_some_and(|r| r >= 0.9)
+        || stalls.and_then(|s| s.ratio).is_some_and(|r| r >= 0.01)
+        || c.oom_kills.is_some_and(|n| n > 0)
 }
 
 fn cgroup_details(c: &model::cgroup::Cgroup) -> Vec<String> {
