@@ -35,8 +35,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn snapshots(name: &str) -> Vec<Snapshot> {
-    let mut reader = Reader::open(&folder(name)).unwrap();
-    let all: Vec<Snapshot> = reader.by_ref().collect::<Result<_, _>>().unwrap();
+    let mut reader = Reader::open(&folder(name)).expect("a recording");
+    let all: Vec<Snapshot> = reader.by_ref().collect::<Result<_, _>>().expect("whole");
     assert!(reader.is_complete() && reader.meta().masked && all.len() > 1, "{name}: {:?}", reader.meta());
     all
 }

@@ -11,7 +11,10 @@ use nix::{
 };
 use observer::{
     snapshot::coverage::ProbeState,
-    source::{Collector, Options, kernel::probes::PROBES},
+    source::{
+        Collector, Options,
+        kernel::probes::{Attach, PROBES},
+    },
 };
 
 use crate::support::{
@@ -36,19 +39,11 @@ fn start(args: &[&str]) -> Child {
 
 /// Waits until a process has everything attached, and gives what it holds in the kernel.
 fn attached(child: &mut Child) -> BTreeSet<(Kind, u32)> {
-    // An iterator's link and links of tracepoints: as many as there are programs that stay attached.
-    let mut last = BTreeSet::new();
+    let links = PROBES.iter().filter(|p| !matches!(p.attach, Attach::RunOnCpu(_))).count();
     wait_for("observer to attach its programs", || {
         assert_eq!(child.try_wait().expect("our child"), None, "observer has ended");
         let held = bpf::held_by(child.id());
-        let links = held.iter().filter(|(kind, _)| *kind == Kind::Link).count();
-        let settled = links >= 5 && held == last;
-        last = held.clone();
-        // Two looks apart by more than attaching takes.
-        if !settled {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        settled.then_some(held)
+        (held.iter().filter(|(kind, _)| *kind == Kind::Link).count() >= links).then_some(held)
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod hostile;
 mod kswapd;
 mod lifecycle;
 mod make_recordings;

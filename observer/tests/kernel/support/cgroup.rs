@@ -1,8 +1,9 @@
 //! A private memory cgroup, on version 1 and version 2.
 
 use std::{
+    ffi::OsString,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -40,6 +41,11 @@ fn hierarchy() -> (PathBuf, bool) {
 impl Cgroup {
     /// Makes `observer-test-<name>-...` below the root of the hierarchy.
     pub(crate) fn new(name: &str) -> Self {
+        Self::with_bytes(name.as_bytes())
+    }
+
+    /// Makes one whose name holds any bytes that the kernel takes.
+    pub(crate) fn with_bytes(name: &[u8]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (root, v2) = hierarchy();
         if v2 {
@@ -47,7 +53,8 @@ impl Cgroup {
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = root.join(format!("observer-test-{name}-{}-{number}", std::process::id()));
+        let end = format!("-{}-{number}", std::process::id());
+        let path = root.join(OsString::from_vec([b"observer-test-", name, end.as_bytes()].concat()));
         fs::create_dir(&path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
         Self { path, v2 }
     }
@@ -55,11 +62,16 @@ impl Cgroup {
     /// Makes one with a hard limit in bytes.
     pub(crate) fn limited(name: &str, bytes: u64) -> Self {
         let cgroup = Self::new(name);
-        cgroup.write(if cgroup.v2 { "memory.max" } else { "memory.limit_in_bytes" }, &bytes.to_string());
-        // Without swap the limit is what it says. The files are absent where the kernel has no swap accounting.
-        let swap = if cgroup.v2 { ("memory.swap.max", 0) } else { ("memory.memsw.limit_in_bytes", bytes) };
-        let _ = fs::write(cgroup.path.join(swap.0), swap.1.to_string());
+        cgroup.limit(bytes);
         cgroup
+    }
+
+    /// Sets the hard limit in bytes.
+    pub(crate) fn limit(&self, bytes: u64) {
+        self.write(if self.v2 { "memory.max" } else { "memory.limit_in_bytes" }, &bytes.to_string());
+        // Without swap the limit is what it says. The files are absent where the kernel has no swap accounting.
+        let swap = if self.v2 { ("memory.swap.max", 0) } else { ("memory.memsw.limit_in_bytes", bytes) };
+        let _ = fs::write(self.path.join(swap.0), swap.1.to_string());
     }
 
     /// The id that the kernel gives it: the inode of its folder.

@@ -25,6 +25,7 @@ extern "C" fn before_main() {
         Some("turns") => turns(number(1), number(2)),
         Some("churn") => churn(number(1), number(2)),
         Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
+        Some("hostile") => hostile(number(1)),
         Some("read") => read_file(words.get(1).expect("a file"), number(2)),
         Some("netns") => {
             super::netns::enter_new();
@@ -140,6 +141,28 @@ fn churn(children: usize, count: usize) {
     }
     (0..children.min(8)).for_each(|_| reap());
     say("done");
+    stop_here();
+}
+
+/// The name of a process that wants to do harm: an escape code, quotes, a new line, invalid UTF-8.
+pub(crate) const HOSTILE: &[u8] = b"\x1b[31m\"'\\\n{}\xff\xfe";
+
+/// `hostile BYTES`: under a hostile name some faults, and then more memory than its cgroup has.
+fn hostile(bytes: usize) {
+    let name = std::ffi::CString::new(HOSTILE).expect("no NUL");
+    // SAFETY: the kernel copies at most 16 bytes of a string that ends with NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    say("ready");
+    stop_here();
+    fault(1000);
+    say("done");
+    hold_here(bytes);
+}
+
+fn hold_here(bytes: usize) {
+    let pages = Pages::map(bytes.div_ceil(page_size()));
+    stop_here();
+    (0..pages.count()).for_each(|page| pages.touch(page));
     stop_here();
 }
 

@@ -16,7 +16,8 @@ use std::io::Write;
 
 /// Says that a test was not run, past the test harness, which hides what a passing test prints.
 pub(crate) fn skipped(test: &str, reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+    // In one write, and on a line of its own: the harness writes there too.
+    let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {reason}\n").as_bytes());
 }
 
 /// True if this test may load programs and make cgroups; else says that it is skipped.
