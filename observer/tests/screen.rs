@@ -225,3 +225,43 @@ fn without_a_terminal_it_says_what_to_do_instead() {
         "observer: the screen needs a terminal on stdout; `observer report` prints one interval instead\n"
     );
 }
+
+#[test]
+fn a_recording_is_stepped_through_and_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("recording");
+    let out = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["record", "--interval", "100ms", "--for", "1s", "--mask", "--out"])
+        .arg(&recording)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let arguments = format!("top --interval 100ms --replay {}", recording.display());
+    let Some(tmux) = Tmux::observer(&arguments, 120, 30) else { return };
+    // How many snapshots there are depends on the machine; that the screen knows does not.
+    let first = tmux.wait_for("the first snapshot, waiting", |t| t.contains("replay 1/"));
+    let count = first.split_once("replay 1/").map(|(_, rest)| rest.split(' ').next().unwrap().to_owned()).unwrap();
+    assert!(first.contains("first look"), "the first of all has no interval: {first}");
+    tmux.keys(&["]"]);
+    tmux.wait_for("the second", |t| t.contains(&format!("replay 2/{count}")) && t.contains("every 0."));
+    tmux.keys(&["["]);
+    tmux.wait_for("the first again", |t| t.contains("replay 1/") && t.contains("first look"));
+    tmux.keys(&["Space"]);
+    tmux.wait_for("the end, waiting", |t| t.contains(&format!("replay {count}/{count}")));
+    tmux.keys(&["{"]);
+    tmux.wait_for("the beginning", |t| t.contains("replay 1/"));
+    tmux.keys(&["}"]);
+    tmux.wait_for("the end", |t| t.contains(&format!("replay {count}/{count}")));
+    tmux.keys(&["q"]);
+    assert_eq!(tmux.exit_code(), 0);
+    tmux.assert_terminal_is_as_before();
+}
+
+#[test]
+fn a_recording_that_is_not_there_is_an_error_on_the_usual_screen() {
+    let Some(tmux) = Tmux::observer("top --replay /nonexistent/recording", 80, 24) else { return };
+    until("the end of observer", || tmux.read("code").is_some());
+    assert_eq!(tmux.read("code").as_deref(), Some("1"));
+    assert!(tmux.read("stderr").is_some_and(|e| e.contains("/nonexistent/recording")), "{:?}", tmux.read("stderr"));
+    tmux.assert_terminal_is_as_before();
+}

@@ -73,7 +73,8 @@ impl Tmux {
             .unwrap()
     }
 
-    fn read(&self, name: &str) -> Option<String> {
+    /// What the shell has noted: `code`, `stderr`, the settings `before` and `after`.
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path().join(name)).ok().map(|t| t.trim().to_owned())
     }
 
