@@ -122,7 +122,15 @@ pub const PROBES: &[ProbeSpec] = &[
     ProbeSpec {
         fields: &["sock", "lifecycle", "tcp", "task"],
         replaced_by: Some("/proc/net/snmp of each namespace"),
-        ..tp("tcp_states", "inet_sock_set_state", &[form("obs_tcp_state", &[Ptr("sock"), Int, Int])], "tcp.namespaces")
+        ..tp(
+            "tcp_states",
+            "inet_sock_set_state",
+            &[Form {
+                lacks: Some("AttemptFails: a half-open connection that is reset hits no tracepoint"),
+                ..form("obs_tcp_state", &[Ptr("sock"), Int, Int])
+            }],
+            "tcp.namespaces",
+        )
     },
     ProbeSpec {
         fields: &["sock", "retransmit"],
@@ -156,7 +164,14 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp(
             "tcp_resets_sent",
             "tcp_send_reset",
-            &[form("obs_tcp_rst_sent", &[Ptr("sock"), Ptr("sk_buff")])],
+            &[
+                form("obs_tcp_rst_sent", &[Ptr("sock"), Ptr("sk_buff"), Int]),
+                // Before the reset's reason was passed, the tracepoint was hit only where there is a socket.
+                Form {
+                    lacks: Some("resets without a socket (/proc/net/snmp OutRsts)"),
+                    ..form("obs_tcp_rst_sent", &[Ptr("sock"), Ptr("sk_buff")])
+                },
+            ],
             "tcp.namespaces",
         )
     },
