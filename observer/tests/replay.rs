@@ -20,6 +20,7 @@ use serde_json::Value;
 /// Each recording, and the rules that must fire on it at its end. No other may.
 const RECORDINGS: &[(&str, &[&str])] = &[
     ("degraded", &[]),
+    ("kswapd", &["kswapd_hot"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls"]),
     ("page-alloc", &[]),
@@ -129,6 +130,17 @@ fn an_oom_kill_names_victim_trigger_and_cgroup() {
     assert!(kill.victim.cgroup_path.is_some());
     let in_vmstat: u64 = models.iter().filter_map(|m| m.memory.vm.oom_kills).sum();
     assert_eq!(in_vmstat, 1, "/proc/vmstat agrees");
+}
+
+#[test]
+fn kswapd_and_who_woke_it_are_told_on_another_kernel() {
+    let models = models("kswapd");
+    let last = models.last().unwrap();
+    assert!(last.host.kernel_release.as_str().starts_with("6.1."), "{:?}", last.host);
+    let kswapd = last.kswapd.as_ref().unwrap();
+    assert!(kswapd.nodes.iter().any(|n| n.node == 0 && n.awake_ratio.is_some_and(|r| r > 0.5)), "{kswapd:?}");
+    let asked = kswapd.requesters.first().unwrap();
+    assert!(asked.requests_in_interval > 0 && asked.cgroup_path.is_some(), "{asked:?}");
 }
 
 #[test]

@@ -28,8 +28,13 @@ impl Bracket {
 
 /// Memory of this machine in bytes.
 pub(crate) fn total_memory() -> u64 {
+    meminfo("MemTotal:")
+}
+
+/// A line of /proc/meminfo in bytes.
+pub(crate) fn meminfo(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").expect("/proc is there");
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).expect("there is memory");
+    let line = text.lines().find_map(|l| l.strip_prefix(name)).expect("the kernel has the line");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 

@@ -1,6 +1,7 @@
 //! Makes the recordings that `tests/replay.rs` plays, with the real binary on the real kernel.
 //!
-//! Not run with the other tests: `OBSERVER_RECORDINGS=DIR cargo test --test kernel -- --ignored make_recordings`.
+//! Not run with the other tests: `cargo test --test kernel -- --ignored make_recordings`, and `make_kswapd_recording` in a
+//! VM. They write to `OBSERVER_RECORDINGS`, by default the folder of `tests/replay.rs`.
 
 use std::{
     ffi::OsString,
@@ -72,13 +73,22 @@ fn make_recordings() {
     memcg_reclaim();
     memcg_oom();
     tcp_retransmits();
-    if kswapd::total_memory() <= kswapd::SMALL {
-        let file = BigFile::new(kswapd::total_memory() * 8);
-        let mut work = Workload::start(&format!("read {} 100", file.path().display()), None);
-        let recording = record("kswapd", "6s", None);
-        work.go();
-        finish(recording);
-    }
+}
+
+#[test]
+#[ignore = "writes into the source tree, and fills the page cache: for a small machine"]
+fn make_kswapd_recording() {
+    needs_root!("make_kswapd_recording");
+    assert!(kswapd::total_memory() <= kswapd::SMALL, "it fills the page cache: run it in a VM");
+    let file = BigFile::new(kswapd::total_memory() * 8);
+    let readers = [(); 3].map(|()| Workload::start(&format!("read {} 100", file.path().display()), None));
+    let readers = readers.map(|mut r| {
+        r.go();
+        r
+    });
+    wait_for("the page cache to fill", || (kswapd::meminfo("MemFree:") < kswapd::total_memory() / 10).then_some(()));
+    finish(record("kswapd", "6s", None));
+    drop(readers);
 }
 
 fn page_alloc() {
