@@ -20,7 +20,7 @@ use serde_json::Value;
 /// Each recording, and the rules that must fire on it at its end. No other may.
 const RECORDINGS: &[(&str, &[&str])] = &[
     ("degraded", &[]),
-    ("kswapd", &["kswapd_hot"]),
+    ("kswapd", &["reclaim_stalls", "kswapd_hot"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls"]),
     ("page-alloc", &[]),
