@@ -7,11 +7,18 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use observer::{
     diagnose::{Diagnosis, diagnose},
     model::Model,
+    output::{
+        json,
+        metrics::{Exporter, Format},
+        report::{self, Report, Section},
+        text::Style,
+    },
     recording::Reader,
     snapshot::{Snapshot, coverage::ProbeState},
 };
@@ -105,6 +112,37 @@ fn every_recording_is_played_and_small() {
         let sizes = fs::read_dir(root.join(name)).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
         let bytes: u64 = sizes.sum();
         assert!(bytes < LARGEST, "{name} has {bytes} bytes");
+    }
+}
+
+#[test]
+fn every_output_takes_every_recording() {
+    for (name, _) in RECORDINGS {
+        let (models, snapshots) = (models(name), snapshots(name));
+        let diagnosis = diagnose(&models);
+        let model = models.last().unwrap();
+        for section in [None, Some(Section::Memory), Some(Section::Oom), Some(Section::Tcp), Some(Section::Tunnels)] {
+            let report = Report { model, diagnosis: &diagnosis, section };
+            for width in [None, Some(80)] {
+                let text = report::text(&report, Style { width, color: false });
+                assert!(text.lines().count() > 3, "{name} {section:?}: {text}");
+                assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{name} {section:?}: {text:?}");
+                // The tables of one part alone keep their columns.
+                let longest = text.lines().map(|l| l.chars().count()).max().unwrap();
+                assert!(
+                    section.is_some() || width.is_none_or(|w| longest <= w),
+                    "{name} {section:?}: {longest} columns\n{text}"
+                );
+            }
+            let document: Value = serde_json::from_str(&json::document(&report, false).unwrap()).unwrap();
+            assert!(document.get("coverage").is_some(), "{name} {section:?}: {document}");
+        }
+        let mut exporter = Exporter::new(10);
+        for snapshot in snapshots {
+            let page = exporter.page(snapshot, Duration::from_millis(1));
+            let text = String::from_utf8(page.body(Format::OpenMetrics, false).unwrap().to_vec()).unwrap();
+            assert!(text.ends_with("# EOF\n") && text.contains("observer_"), "{name}: {text}");
+        }
     }
 }
 
