@@ -109,6 +109,8 @@ pub fn start_log(verbose: bool) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log::stderr)
+        // It would say so on stderr, and panic where nobody reads that.
+        .log_internal_errors(false)
         .with_ansi(false)
         .without_time()
         .with_target(false)

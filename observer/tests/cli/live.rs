@@ -60,6 +60,15 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn nobody_has_to_read_the_log() {
+    let mut running = Running::start(&["--verbose", "report", "--json", "--for", "100ms"]);
+    drop(running.0.stderr.take());
+    let (code, out) = running.end();
+    assert_eq!(code, Some(0));
+    assert!(serde_json::from_str::<Value>(&out).is_ok(), "{out}");
+}
+
+#[test]
 fn a_full_disk_is_an_error() {
     let mut command = observer(&["report", "--for", "100ms"]);
     command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
