@@ -1,11 +1,10 @@
-//! The command line where something is missing or hostile: no rights, no BTF, names made to break an output.
+//! The command line where something is missing: no rights, no BTF.
 
 use std::{
-    fs,
-    io::{self, BufRead, BufReader},
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
+    fs, io,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use nix::{
@@ -13,10 +12,9 @@ use nix::{
     sched::{CloneFlags, unshare},
     unistd::{Gid, Uid, setgid, setgroups, setuid},
 };
-use observer::snapshot::Name;
 use serde_json::Value;
 
-use crate::support::{cgroup::Cgroup, child::HOSTILE, needs_root, workload::Workload};
+use crate::{lifecycle::binary, support::needs_root};
 
 /// Uid and gid of nobody.
 const NOBODY: u32 = 65_534;
@@ -26,11 +24,6 @@ struct Run {
     code: Option<i32>,
     stdout: String,
     stderr: String,
-}
-
-/// The program under test: cargo's own, or in a guest the one that was put there.
-fn program() -> PathBuf {
-    std::env::var_os("OBSERVER_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_observer")), PathBuf::from)
 }
 
 /// Runs a command to its end. Whatever it was given, its output is text without control characters, and it did not panic.
@@ -48,7 +41,7 @@ fn run(command: &mut Command) -> Run {
 }
 
 fn observer(args: &[&str]) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(binary());
     command.args(args);
     command
 }
@@ -67,7 +60,7 @@ impl Public {
         let folder = std::env::temp_dir().join(format!("observer-test-bin-{}", std::process::id()));
         fs::create_dir(&folder).expect("a new folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("chmod");
-        fs::copy(program(), folder.join("observer")).expect("a copy of the program");
+        fs::copy(binary(), folder.join("observer")).expect("a copy of the program");
         Self { folder }
     }
 
@@ -184,43 +177,4 @@ fn without_btf_everything_else_is_seen() {
     assert_eq!(doctor.code, Some(1), "{}", doctor.stderr);
     let line = doctor.stdout.lines().find(|l| l.contains(" BTF ")).expect("a line about BTF");
     assert!(line.trim_start().starts_with("NO"), "{line}");
-}
-
-#[test]
-fn a_hostile_process_name_is_escaped() {
-    needs_root!("a_hostile_process_name_is_escaped");
-    let cgroup = Cgroup::new("hostile-comm");
-    let mut workload = Workload::start("hostile 20000", Some(&cgroup));
-    let mut reporter = observer(&["--verbose", "report", "memory", "--json", "--for", "3s"]);
-    let mut reporter = reporter.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("observer starts");
-    let said = BufReader::new(reporter.stderr.take().expect("stderr is a pipe"));
-    let first = said.lines().map_while(Result::ok).find(|line| line.contains("snapshot in"));
-    assert!(first.is_some(), "observer takes its first snapshot");
-    assert_eq!(workload.step(), "done");
-    let output = reporter.wait_with_output().expect("observer ends");
-    workload.finish();
-    let text = String::from_utf8(output.stdout).expect("all output is UTF-8");
-    assert!(!text.trim_end().chars().any(char::is_control), "{text}");
-    let document: Value = serde_json::from_str(&text).expect("JSON");
-    let processes = document["page_alloc"]["processes"].as_array().expect("processes");
-    let path = cgroup.name();
-    let row = processes.iter().find(|p| p["cgroup_path"] == path.as_str()).expect("the workload is listed");
-    assert_eq!(row["comm"].as_str(), Some(Name::from_bytes(HOSTILE).as_str()));
-}
-
-#[test]
-fn a_hostile_cgroup_name_is_escaped() {
-    needs_root!("a_hostile_cgroup_name_is_escaped");
-    let parent = Cgroup::new("hostile");
-    let name: Vec<u8> = HOSTILE.iter().copied().filter(|b| *b != b'\n').collect();
-    let folder = parent.path().join(std::ffi::OsStr::from_bytes(&name));
-    fs::create_dir(&folder).expect("a cgroup with that name");
-    let documents = [&["report", "memory", "--json", "--for", "100ms"][..], &["report", "memory", "--for", "100ms"]];
-    let runs = documents.map(|args| run(&mut observer(args)));
-    fs::remove_dir(&folder).expect("an empty cgroup can be removed");
-    let path = format!("{}/{}", parent.name(), Name::from_bytes(&name));
-    let document = json(&runs[0]);
-    let cgroups = document["cgroups"].as_array().expect("cgroups");
-    assert!(cgroups.iter().any(|c| c["path"] == path.as_str()), "{path} in {cgroups:?}");
-    assert_eq!(runs[1].code, Some(0));
 }

@@ -47,7 +47,10 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
         .arg(initrd)
         // A kernel that panics ends the guest at once, instead of at its timeout. Without its check of the timer it also boots
         // where the host is so busy that emulated ticks come late.
-        .args(["-append", &format!("console=ttyS0 panic=-1 mitigations=off no_timer_check loglevel=5 {}", guest.append)])
+        .args([
+            "-append",
+            &format!("console=ttyS0 panic=-1 mitigations=off no_timer_check loglevel=5 {}", guest.append),
+        ])
         .arg("-serial")
         .arg(file_line(&console))
         .args(["-serial", "stdio", "-serial"])

@@ -22,10 +22,6 @@ extern "C" fn before_main() {
     no_huge_pages();
     match words.first().copied() {
         Some("fault") => fault_step(number(1)),
-        Some("hostile") => {
-            name_task(HOSTILE);
-            faults(number(1));
-        }
         Some("turns") => turns(number(1), number(2)),
         Some("churn") => churn(number(1), number(2)),
         Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
@@ -63,15 +59,8 @@ fn say(text: &str) {
     }
 }
 
-/// Escape codes, quotes, a backslash, a line break and bytes that are no UTF-8, in the 15 bytes of a process name.
-pub(crate) const HOSTILE: &[u8] = b"\x1b[31m\"'\\{}\n\xff\xe2";
-
 /// Gives this process a name.
 fn call_me(name: &str) {
-    name_task(name.as_bytes());
-}
-
-fn name_task(name: &[u8]) {
     let name = std::ffi::CString::new(name).expect("no NUL");
     // SAFETY: the kernel copies at most 16 bytes of a string that ends with NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
@@ -80,10 +69,6 @@ fn name_task(name: &[u8]) {
 /// `fault N`: N faults of order-0 pages.
 fn fault_step(count: usize) {
     call_me("obs-fault");
-    faults(count);
-}
-
-fn faults(count: usize) {
     say("ready");
     stop_here();
     fault(count);
