@@ -4,7 +4,7 @@ use crate::paths;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -125,10 +125,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
 /// `target/`; an error shows the end of it.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     let begun = Instant::now();
-    let logs = paths::work().join("xtask-logs");
-    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-    let name: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let log_path = logs.join(format!("{name}.log"));
+    let log_path = paths::log(what)?;
     let mut log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
 
     let spinner = spinner(what);

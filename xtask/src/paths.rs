@@ -1,6 +1,8 @@
 //! Where things are. Everything that is made lies under the project's own `target/`.
 
+use anyhow::{Context, Result};
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The project's root folder.
@@ -33,6 +35,14 @@ pub(crate) fn tools() -> PathBuf {
 /// The finished eBPF object.
 pub(crate) fn ebpf_object() -> PathBuf {
     work().join("ebpf/observer-ebpf.o")
+}
+
+/// A log file of that name, in a folder that is there.
+pub(crate) fn log(name: &str) -> Result<PathBuf> {
+    let logs = work().join("xtask-logs");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    Ok(logs.join(format!("{name}.log")))
 }
 
 /// Finds a program the way a shell would, in `PATH` and in the folders of administrators that a user's `PATH` may lack.

@@ -107,7 +107,7 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
         Ending::Exited(0) => None,
         Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),
         Ending::TimedOut => Some(format!("the guest was ended after {} s", GUEST_TIME.as_secs())),
-        Ending::Died { console } => Some(format!("the guest died:\n{}", exec::tail(&console))),
+        Ending::Died { why, console } => Some(format!("the guest died: {why} (its kernel log: {})", console.display())),
     };
     let mut outcome = Outcome::read(&tee.text(), ending);
     if outcome.passed == 0 && !outcome.has_failed() {

@@ -21,6 +21,8 @@ ln -sn /proc/self/fd /dev/fd
 chmod 1777 /tmp
 hostname vm
 ip link set lo up
+# Nothing loads these when their device is opened: that device is made by them.
+modprobe loop
 for line in ttyS1 ttyS2; do stty -F /dev/$line raw -echo; done
 
 # As a child: were the command the first program, its death would be the kernel's.

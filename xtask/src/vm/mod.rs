@@ -11,7 +11,7 @@ mod modules;
 mod qemu;
 
 use crate::setup::{self, apt};
-use crate::{exec, paths};
+use crate::paths;
 use anyhow::{Context, Result};
 use archive::Archive;
 use std::ffi::OsString;
@@ -94,11 +94,8 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
             eprintln!("error: the guest was ended after {} s", guest.timeout.as_secs());
             ExitCode::from(124)
         }
-        Ending::Died { console } => {
-            eprintln!(
-                "{}\nerror: the guest ended before its command did; above is the end of its kernel log",
-                exec::tail(&console)
-            );
+        Ending::Died { why, console } => {
+            eprintln!("error: the guest ended before its command did: {why}\n(its kernel log: {})", console.display());
             ExitCode::from(125)
         }
     })

@@ -1,14 +1,14 @@
 //! Starts qemu, follows the guest's output, and tells how it ended.
 
 use super::Guest;
-use crate::exec;
+use crate::{exec, paths};
 use anyhow::{Context, Result};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Instant;
@@ -19,8 +19,8 @@ pub(crate) enum Ending {
     Exited(u8),
     /// It was still running when its time was up.
     TimedOut,
-    /// It was gone before its command ended: the kernel's log says why.
-    Died { console: String },
+    /// It was gone before its command ended: the first complaint in the kernel's log, and a copy of that log.
+    Died { why: String, console: PathBuf },
 }
 
 /// Boots a kernel with a root file system, and copies the output of the guest's command to `out`.
@@ -73,8 +73,10 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
     if !ended {
         return Ok(Ending::TimedOut);
     }
-    let console = fs::read(&console).unwrap_or_default();
-    Ok(Ending::Died { console: String::from_utf8_lossy(&console).into_owned() })
+    let kept = paths::log(&format!("vm-{}-console", guest.kernel.name()))?;
+    fs::copy(&console, &kept).with_context(|| format!("cannot copy {} to {}", console.display(), kept.display()))?;
+    let text = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
+    Ok(Ending::Died { why: last_words(&text), console: kept })
 }
 
 fn file_line(path: &Path) -> std::ffi::OsString {
@@ -108,6 +110,13 @@ fn follow(child: &mut Child, guest: &Guest, out: &mut dyn Write) -> Result<bool>
     }
 }
 
+/// The line of a kernel's log that says best why it ended: where trouble began, else the last one.
+fn last_words(log: &str) -> String {
+    let trouble = ["BUG:", "Oops", "int3:", "invalid opcode", "general protection", "Kernel panic", "sysrq:"];
+    let first = log.lines().find(|line| trouble.iter().any(|word| line.contains(word)));
+    first.or_else(|| log.lines().last()).unwrap_or("the kernel said nothing").trim().to_owned()
+}
+
 /// The exit code that `/init` reports on its own line.
 fn parse_status(text: &str) -> Option<u8> {
     text.lines().find_map(|line| line.strip_prefix("exit ")?.trim().parse().ok())
@@ -116,6 +125,14 @@ fn parse_status(text: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_trouble_is_told() {
+        let log = "[0.1] Linux\n[5.0] Oops: int3: 0000 [#1]\n[5.1] Kernel panic - not syncing\n[5.2] Offset\n";
+        assert_eq!(last_words(log), "[5.0] Oops: int3: 0000 [#1]");
+        assert_eq!(last_words("[0.1] Linux\n[0.2] end\n"), "[0.2] end");
+        assert_eq!(last_words(""), "the kernel said nothing");
+    }
 
     #[test]
     fn the_exit_code_is_what_init_reported() {
