@@ -17,7 +17,7 @@ pub struct Memory {
     pub available_ratio: Option<f64>,
     /// Swap in use as a share of swap, 0 to 1. `None` without swap.
     pub swap_used_ratio: Option<f64>,
-    /// Page cache that reclaim may drop or write back: cached less tmpfs.
+    /// Page cache that reclaim may drop or write back: of files and of block devices, without tmpfs.
     pub reclaimable_cache: Option<u64>,
     /// Events of the memory manager.
     pub vm: VmRates,
@@ -74,8 +74,8 @@ impl Memory {
             available_ratio: available.and_then(|(available, total)| ratio(available, total)),
             swap_used_ratio: swap.and_then(|(free, total)| ratio(total.saturating_sub(free), total)),
             reclaimable_cache: info
-                .and_then(|m| m.cached.zip(m.shmem))
-                .map(|(cached, shmem)| cached.saturating_sub(shmem)),
+                .and_then(|m| m.cached.zip(m.shmem).map(|(cached, shmem)| (cached.saturating_sub(shmem), m.buffers)))
+                .map(|(files, buffers)| files + buffers.unwrap_or(0)),
             vm: VmRates::new(now.vmstat.as_ref(), before.and_then(|b| b.vmstat.as_ref()), interval),
             zones: now.zones.clone(),
             buddy: now.buddy.clone(),

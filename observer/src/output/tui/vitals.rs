@@ -87,7 +87,7 @@ fn parts(memory: &Memory) -> Option<Vec<(char, &'static str, u64)>> {
     let (total, free) = m.total.zip(m.free)?;
     let known = [
         ('a', "anon", m.anon_pages?),
-        ('c', "page cache", memory.reclaimable_cache? + m.buffers.unwrap_or(0)),
+        ('c', "page cache", memory.reclaimable_cache?),
         ('t', "tmpfs", m.shmem?),
         ('h', "hugetlb", m.hugetlb.unwrap_or(0)),
         ('s', "slab", m.slab?),
