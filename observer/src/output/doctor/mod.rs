@@ -154,27 +154,30 @@ pub fn text(facts: &Facts, style: Style) -> String {
     out
 }
 
-/// Each command once, with what it mends.
+/// Each command once, with what it mends: what is missing first, then what would only add something.
 fn mends(out: &mut String, style: Style, checks: &[Check]) {
-    let wanted = checks.iter().filter(|c| c.verdict == Verdict::Missing);
-    let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
-    for check in wanted {
-        let Some(command) = check.mend.as_deref() else { continue };
-        match commands.iter_mut().find(|(c, _)| *c == command) {
-            Some((_, names)) => names.push(&check.name),
-            None => commands.push((command, vec![&check.name])),
+    let mut seen: Vec<&str> = Vec::new();
+    for (verdict, title) in [(Verdict::Missing, "TO MEND IT"), (Verdict::Optional, "TO SEE MORE THAN IS NEEDED")] {
+        let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
+        for check in checks.iter().filter(|c| c.verdict == verdict) {
+            let Some(command) = check.mend.as_deref().filter(|c| !seen.contains(c)) else { continue };
+            match commands.iter_mut().find(|(c, _)| *c == command) {
+                Some((_, names)) => names.push(&check.name),
+                None => commands.push((command, vec![&check.name])),
+            }
         }
+        if commands.is_empty() {
+            continue;
+        }
+        out.push_str(&format!("{}\n", style.paint(Paint::Heading, title)));
+        for (command, names) in commands {
+            style.paragraph(out, "  ", 2, &format!("{}:", names.join(", ")));
+            // A command is one line, whatever the width: it is there to be copied.
+            out.push_str(&format!("    {command}\n"));
+            seen.push(command);
+        }
+        out.push('\n');
     }
-    if commands.is_empty() {
-        return;
-    }
-    out.push_str(&format!("{}\n", style.paint(Paint::Heading, "TO MEND IT")));
-    for (command, names) in commands {
-        style.paragraph(out, "  ", 2, &format!("{}:", names.join(", ")));
-        // A command is one line, whatever the width: it is there to be copied.
-        out.push_str(&format!("    {command}\n"));
-    }
-    out.push('\n');
 }
 
 /// What a probe's state is, in words.
@@ -188,7 +191,10 @@ fn probe_found(probe: &Probe) -> String {
         }
     };
     if !probe.fields_missing.is_empty() {
-        text.push_str(&format!("; this kernel has no {}", probe.fields_missing.join(", ")));
+        text.push_str(&format!("; lacks {}", probe.fields_missing.join(", ")));
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
         }
         if !probe.fields_missing.is_empty() {
             let fields = probe.fields_missing.join(", ");
-            page.style.paragraph(out, "  - ", 4, &format!("{}: this kernel has no {fields}", probe.name));
+            page.style.paragraph(out, "  - ", 4, &format!("{} lacks {fields}", probe.name));
         }
     }
     for source in &coverage.sources {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Page, Section, name, tunnels};
+use super::{Page, Section, name, plural, tunnels};
 use crate::{
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
     output::text::{Column, Cut, Table},
@@ -100,7 +100,7 @@ fn namespaces(out: &mut String, page: &Page<'_>, rows: &[Namespace]) {
 }
 
 const CONNECTIONS: &[Column] = &[
-    Column::cut("connection", Cut::End),
+    Column::cut("connection", Cut::Start),
     Column::right("sent"),
     Column::right("received"),
     Column::right("rtt"),
@@ -114,7 +114,8 @@ fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
         0 => String::new(),
         n => format!(", {n} could not be entered"),
     };
-    let text = format!("{total} open, {} listening, in {} namespaces{unread}", open.listening, open.namespaces);
+    let namespaces = plural(open.namespaces, "network namespace");
+    let text = format!("{total} open, {} listening, in {namespaces}{unread}", open.listening);
     out.push('\n');
     page.fact(out, "sockets", &text);
     if open.list.is_empty() {

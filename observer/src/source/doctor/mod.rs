@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use bpf_types::ProgramType;
+pub use bpf_types::{ProgramType, Refused};
 pub use host::{CgroupMount, Memlock, Settings};
 
 use super::{
