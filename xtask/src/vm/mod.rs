@@ -10,8 +10,8 @@ mod kernel;
 mod modules;
 mod qemu;
 
-use crate::setup::{self, apt};
 use crate::paths;
+use crate::setup::{self, apt};
 use anyhow::{Context, Result};
 use archive::Archive;
 use std::ffi::OsString;

@@ -3,11 +3,8 @@
 use super::Page;
 use crate::{
     diagnose::{Diagnosis, Finding, Severity, Undecided},
-    output::text::{Column, Cut, Paint, Table},
+    output::text::Paint,
 };
-
-const EVIDENCE: &[Column] =
-    &[Column::cut("evidence", Cut::End), Column::right("value"), Column::cut("source", Cut::End)];
 
 pub(super) fn write(out: &mut String, page: &Page<'_>, diagnosis: &Diagnosis) {
     page.title(out, "FINDINGS");
@@ -28,10 +25,9 @@ fn finding(out: &mut String, page: &Page<'_>, finding: &Finding) {
     };
     let first = format!("  {} ", page.style.paint(paint, word));
     page.style.paragraph(out, &first, 4, &format!("{} [{}]", finding.verdict, finding.rule));
-    let mut table = Table::new(EVIDENCE);
-    finding.evidence.iter().for_each(|e| table.row([e.what.clone(), e.value.clone(), e.source.clone()]));
-    if !table.is_empty() {
-        table.render(out, page.style, 4);
+    for evidence in &finding.evidence {
+        let text = format!("{}: {} ({})", evidence.what, evidence.value, evidence.source);
+        page.style.paragraph(out, "    - ", 6, &text);
     }
     finding.advice.iter().for_each(|advice| page.style.paragraph(out, "    -> ", 7, advice));
 }

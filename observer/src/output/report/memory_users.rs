@@ -39,6 +39,13 @@ const ALLOCATORS: &[Column] = &[
     Column::cut("cgroup", Cut::Start),
 ];
 
+const ALLOCATING_CGROUPS: &[Column] = &[
+    Column::right("memory"),
+    Column::right("requests"),
+    Column::right("failed"),
+    Column::cut("cgroup, ended processes included", Cut::Start),
+];
+
 fn allocators(out: &mut String, page: &Page<'_>, alloc: &PageAlloc) {
     let memory = |pages: Option<f64>| {
         let rate = pages.zip(page.model.host.page_size).map(|(pages, size)| pages * size as f64);
@@ -52,6 +59,20 @@ fn allocators(out: &mut String, page: &Page<'_>, alloc: &PageAlloc) {
         text.push_str(&format!("; {} of it by processes that found no place in the map", memory(alloc.other.pages)));
     }
     page.fact(out, "all", &text);
+    if page.detailed && !alloc.cgroups.is_empty() {
+        let mut table = Table::new(ALLOCATING_CGROUPS);
+        for c in alloc.cgroups.iter().take(page.rows()) {
+            table.row([
+                memory(c.allocs.pages),
+                events(c.allocs.allocations),
+                units::count(c.allocs.counts.failures() as f64),
+                name(c.path.as_ref()),
+            ]);
+        }
+        table.render(out, page.style, 2);
+        page.left_out(out, alloc.cgroups.len(), Section::Memory);
+        out.push('\n');
+    }
     if alloc.processes.is_empty() {
         return;
     }
@@ -69,6 +90,15 @@ fn allocators(out: &mut String, page: &Page<'_>, alloc: &PageAlloc) {
     table.render(out, page.style, 2);
     page.left_out(out, alloc.processes.len(), Section::Memory);
 }
+
+const STALLING_CGROUPS: &[Column] = &[
+    Column::left("limit of"),
+    Column::right("stalls"),
+    Column::right("of the time"),
+    Column::right("mean"),
+    Column::right("99 % under"),
+    Column::cut("cgroup", Cut::Start),
+];
 
 const STALLS: &[Column] = &[
     Column::right("pid"),
@@ -102,10 +132,26 @@ fn stalls(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
         );
         page.fact(out, "now", &text);
     }
-    if reclaim.processes.is_empty() {
-        if reclaim.in_flight.is_empty() {
-            out.push_str("  no task\n");
+    if reclaim.cgroups.is_empty() && reclaim.in_flight.is_empty() {
+        out.push_str("  no task\n");
+    }
+    if !reclaim.cgroups.is_empty() {
+        let mut table = Table::new(STALLING_CGROUPS);
+        for c in reclaim.cgroups.iter().take(page.rows()) {
+            table.row([
+                kind(c.kind).to_owned(),
+                units::or_unknown(c.stalls.per_second, units::per_second),
+                units::or_unknown(c.stalls.stalled_ratio, units::percent),
+                units::or_unknown(c.stalls.mean_seconds, units::seconds),
+                units::or_unknown(c.latency_ns.quantile_bound(0.99).map(|ns| ns / 1e9), units::seconds),
+                name(c.path.as_ref()),
+            ]);
         }
+        table.render(out, page.style, 2);
+        page.left_out(out, reclaim.cgroups.len(), Section::Memory);
+        out.push('\n');
+    }
+    if reclaim.processes.is_empty() {
         return;
     }
     let mut table = Table::new(STALLS);
