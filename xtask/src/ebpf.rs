@@ -6,6 +6,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 /// The target of the object: little-endian, as every host that is supported.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
@@ -16,10 +17,22 @@ pub(crate) fn build() -> Result<PathBuf> {
     let built = build_program(&toolchain, "observer-ebpf")?;
     let object = paths::ebpf_object();
     publish(&built, &object)?;
-    // The build of observer compares this file's time with that of the sources.
+    // The build of observer compares this file's time with that of the sources, and runs again when it changes: so it
+    // changes only with them.
     let stamp = target().join("built");
-    fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
+    let sources = newest(&paths::root().join("observer-ebpf/src"));
+    if fs::metadata(&stamp).and_then(|meta| meta.modified()).ok() < sources {
+        fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
+    }
     Ok(object)
+}
+
+/// When the last change to a file at or below `path` was made.
+fn newest(path: &Path) -> Option<SystemTime> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().filter_map(|entry| newest(&entry.path())).max(),
+        Err(_) => fs::metadata(path).and_then(|meta| meta.modified()).ok(),
+    }
 }
 
 /// Builds the object of one eBPF package, and returns where cargo left it.

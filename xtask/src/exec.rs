@@ -67,19 +67,43 @@ pub(crate) fn clean(command: &mut Command) {
 #[derive(Default)]
 pub(crate) struct Tee {
     bytes: Vec<u8>,
+    /// Put before each line. Some: lines are shown when they are whole, so that those of several commands do not mix.
+    prefix: Option<String>,
+    /// How much of `bytes` has been shown.
+    shown: usize,
 }
 
 impl Tee {
+    /// For a command that runs beside others.
+    pub(crate) fn prefixed(prefix: &str) -> Self {
+        Self { prefix: Some(prefix.to_owned()), ..Self::default() }
+    }
+
     /// Everything that was written.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn show(&mut self) -> io::Result<()> {
+        let fresh = self.bytes.get(self.shown..).unwrap_or_default();
+        let mut out = io::stdout().lock();
+        let Some(prefix) = &self.prefix else {
+            self.shown = self.bytes.len();
+            return out.write_all(fresh);
+        };
+        for line in fresh.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            write!(out, "[{prefix}] ")?;
+            out.write_all(line)?;
+            self.shown += line.len();
+        }
+        Ok(())
     }
 }
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.extend_from_slice(bytes);
-        io::stdout().write_all(bytes)?;
+        self.show()?;
         Ok(bytes.len())
     }
 
@@ -188,6 +212,15 @@ mod tests {
                 .to_string();
         assert!(error.contains("exit status: 3") && error.contains("n100\n") && error.contains("seq 100"), "{error}");
         assert!(!error.contains("n60\n") && error.contains("n61\n"), "{error}");
+    }
+
+    #[test]
+    fn lines_beside_others_are_shown_when_they_are_whole() {
+        let mut tee = Tee::prefixed("unit test");
+        tee.write_all(b"one\ntw").unwrap();
+        assert_eq!((tee.shown, tee.text().as_str()), (4, "one\ntw"));
+        tee.write_all(b"o\n").unwrap();
+        assert_eq!((tee.shown, tee.text().as_str()), (8, "one\ntwo\n"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const CLI_TOOLS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool",
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
-const GUEST_TIME: Duration = Duration::from_secs(600);
+const GUEST_TIME: Duration = Duration::from_secs(1200);
 
 /// Every lane there is.
 pub(super) fn all() -> Vec<Lane> {
@@ -102,7 +102,7 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
         timeout: GUEST_TIME,
         command: ["env", &environment, in_test, "--test-threads=1", "--show-output"].map(Into::into).to_vec(),
     };
-    let mut tee = exec::Tee::default();
+    let mut tee = exec::Tee::prefixed(series.name());
     let ending = match vm::run(&guest, &mut tee)? {
         Ending::Exited(0) => None,
         Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use outcome::Outcome;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,7 +31,7 @@ enum Only {
 }
 
 /// How a lane is run.
-type Run = Box<dyn Fn(&Built) -> Result<Outcome>>;
+type Run = Box<dyn Fn(&Built) -> Result<Outcome> + Sync>;
 
 /// One lane: its name, and how it is run.
 struct Lane {
@@ -54,24 +54,44 @@ struct Built {
 pub(crate) fn test(args: &Args) -> Result<ExitCode> {
     ebpf::build()?;
     let built = build()?;
-    let mut results = Vec::new();
-    for lane in lanes::all() {
-        if args.only.is_some_and(|only| only != lane.only) {
-            continue;
-        }
-        let begun = Instant::now();
-        let outcome = if args.no_vm && lane.only == Only::Vm {
-            Outcome::skipped("--no-vm was given")
-        } else {
-            exec::say(&format!("tests: {}", lane.name));
-            // A lane that cannot be run at all has failed; the others run nevertheless.
-            (lane.run)(&built).unwrap_or_else(|error| Outcome::failed(&format!("{error:#}")))
-        };
-        results.push((lane.name, outcome, begun.elapsed()));
+    let wanted = |lane: &Lane| args.only.is_none_or(|only| only == lane.only);
+    let (guests, here): (Vec<Lane>, Vec<Lane>) =
+        lanes::all().into_iter().filter(wanted).partition(|lane| lane.only == Only::Vm);
+    let mut results: Vec<_> = here.iter().map(|lane| lane.result(&built)).collect();
+    if args.no_vm {
+        results.extend(
+            guests.iter().map(|lane| (lane.name.clone(), Outcome::skipped("--no-vm was given"), Duration::ZERO)),
+        );
+    } else {
+        results.extend(side_by_side(&guests, &built));
     }
     print!("{}", outcome::summary(&results));
     let failed = results.iter().any(|(_, outcome, _)| outcome.has_failed());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a lane came to, and how long it took.
+type LaneResult = (String, Outcome, Duration);
+
+impl Lane {
+    fn result(&self, built: &Built) -> LaneResult {
+        exec::say(&format!("tests: {}", self.name));
+        let begun = Instant::now();
+        // A lane that cannot be run at all has failed; the others run nevertheless.
+        let outcome = (self.run)(built).unwrap_or_else(|error| Outcome::failed(&format!("{error:#}")));
+        (self.name.clone(), outcome, begun.elapsed())
+    }
+}
+
+/// Runs lanes at the same time: a guest keeps one processor of this machine busy, whatever it runs.
+fn side_by_side(lanes: &[Lane], built: &Built) -> Vec<LaneResult> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| lane.result(built))).collect();
+        let ended = lanes.iter().zip(running).map(|(lane, running)| {
+            running.join().unwrap_or_else(|_| (lane.name.clone(), Outcome::failed("it panicked"), Duration::ZERO))
+        });
+        ended.collect()
+    })
 }
 
 /// Builds all tests and the binary they start, and finds out which tests there are.

@@ -122,7 +122,7 @@ pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending>
     }
     extra.text("run/vm-command", 0o755, &shell(&guest.command));
 
-    let run_dir = home.join(format!("run-{}", std::process::id()));
+    let run_dir = home.join(format!("run-{}-{}", guest.kernel.name(), std::process::id()));
     fs::create_dir_all(&run_dir).with_context(|| format!("cannot create {}", run_dir.display()))?;
     let initrd = run_dir.join("initrd");
     let file = File::create(&initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
