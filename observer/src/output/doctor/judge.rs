@@ -98,10 +98,12 @@ fn settings(facts: &Facts) -> Vec<Check> {
         lockdown(&s.lockdown),
         match &s.tracefs {
             Found::Value(path) => check(Group::Host, "tracefs", Verdict::Ok, path.display().to_string()),
-            Found::Missing(reason) => Check {
-                mend: Some("sudo mount -t tracefs tracefs /sys/kernel/tracing".to_owned()),
-                ..check(Group::Host, "tracefs", Verdict::Optional, reason.as_str())
-            },
+            Found::Missing(reason) => {
+                let denied = reason.as_str().contains("Permission denied");
+                let mount = || "sudo mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
+                let mend = Some(if denied { grant(facts) } else { mount() });
+                Check { mend, ..check(Group::Host, "tracefs", Verdict::Optional, reason.as_str()) }
+            }
         },
     ]
 }

@@ -154,6 +154,9 @@ pub fn text(facts: &Facts, style: Style) -> String {
     out
 }
 
+/// What one command mends is named up to here: the marks above name all of it.
+const NAMED: usize = 8;
+
 /// Each command once, with what it mends: what is missing first, then what would only add something.
 fn mends(out: &mut String, style: Style, checks: &[Check]) {
     let mut seen: Vec<&str> = Vec::new();
@@ -171,7 +174,10 @@ fn mends(out: &mut String, style: Style, checks: &[Check]) {
         }
         out.push_str(&format!("{}\n", style.paint(Paint::Heading, title)));
         for (command, names) in commands {
-            style.paragraph(out, "  ", 2, &format!("{}:", names.join(", ")));
+            let more = names.len().saturating_sub(NAMED);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let named: Vec<&str> = names.into_iter().take(NAMED).collect();
+            style.paragraph(out, "  ", 2, &format!("{}{rest}:", named.join(", ")));
             // A command is one line, whatever the width: it is there to be copied.
             out.push_str(&format!("    {command}\n"));
             seen.push(command);

@@ -138,7 +138,7 @@ fn settings_that_cost_or_forbid_name_their_remedy() {
     let state = |name| (by_name(&checks, name).verdict, by_name(&checks, name).mend.as_deref());
     assert_eq!(state("lockdown"), (Verdict::Missing, Some("boot with lockdown=integrity")));
     assert_eq!(state("net.core.bpf_jit_enable"), (Verdict::Optional, Some("sudo sysctl -w net.core.bpf_jit_enable=1")));
-    assert_eq!(state("tracefs").0, Verdict::Optional);
+    assert_eq!(state("tracefs"), (Verdict::Optional, Some("sudo mount -t tracefs tracefs /sys/kernel/tracing")));
     assert_eq!(state("BTF").0, Verdict::Missing);
 }
 

@@ -32,7 +32,9 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 
     for missing in group(&coverage.probes) {
         let names: Vec<&str> = missing.probes.iter().map(|p| p.name.as_str()).collect();
-        page.style.paragraph(out, "  - ", 4, &format!("no {}: {}", names.join(", "), missing.reason));
+        let all = names.len() > 1 && names.len() == coverage.probes.len();
+        let names = if all { "probe at all".to_owned() } else { names.join(", ") };
+        page.style.paragraph(out, "  - ", 4, &format!("no {names}: {}", missing.reason));
         let mut replaced: Vec<&str> = missing.probes.iter().filter_map(|p| replaced_by(p)).collect();
         replaced.dedup();
         if !replaced.is_empty() {
