@@ -49,7 +49,7 @@ fn obs_kswapd_sleep(ctx: BtfTracePointContext) -> i32 {
         let since = (*node).awake_since_ns;
         if since != 0 {
             let awake = now() - since;
-            (*node).awake_ns += if awake > NAP_NS { awake - NAP_NS } else { 0 };
+            (*node).awake_ns += awake.saturating_sub(NAP_NS);
             (*node).awake_since_ns = 0;
         }
     }
