@@ -8,10 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// What observer needs where it is not root: to load programs, to read tracepoints, to see every process's memory, to read
-/// socket and link state of other namespaces, and to lift the limit on locked memory on kernels before 5.11.
-const CAPABILITIES: &str =
-    "cap_bpf,cap_perfmon,cap_sys_resource,cap_sys_ptrace,cap_dac_read_search,cap_net_admin,cap_syslog+ep";
+/// What observer needs where it is not root: the table in observer/src/source/capabilities.rs, which has the reasons.
+const CAPABILITIES: &str = "cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -91,6 +89,12 @@ fn sudo_usable(sudo: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_capabilities_are_those_that_observer_names() {
+        let table = include_str!("../../observer/src/source/capabilities.rs");
+        assert!(table.contains(CAPABILITIES), "{CAPABILITIES}");
+    }
 
     #[test]
     fn only_what_loads_programs_asks_for_privilege() {
