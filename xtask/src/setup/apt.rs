@@ -79,7 +79,7 @@ mod tests {
         fs::create_dir_all(dir.join("partial")).unwrap();
         fs::write(dir.join("lock"), "").unwrap();
         assert!(!has_lists(&dir));
-        fs::write(dir.join("deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4"), "").unwrap();
+        fs::write(dir.join("mirror.example_debian_dists_bookworm_main_binary-amd64_Packages.lz4"), "").unwrap();
         assert!(has_lists(&dir));
         fs::remove_dir_all(&dir).unwrap();
         assert!(!has_lists(&dir));
