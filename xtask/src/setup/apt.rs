@@ -29,9 +29,20 @@ pub(crate) fn install(why: &str, packages: &[&str]) -> Result<()> {
 
 /// Installs the packages of those programs that are not in `PATH`. Each pair is (program, package).
 pub(crate) fn need(why: &str, programs: &[(&str, &'static str)]) -> Result<()> {
-    let missing: Vec<&str> =
-        programs.iter().filter(|(program, _)| paths::program(program).is_none()).map(|(_, package)| *package).collect();
+    if missing(programs).is_empty() {
+        return Ok(());
+    }
+    // Whoever waited here may find that another has installed them.
+    let _lock = super::lock("apt")?;
+    let missing = missing(programs);
     if missing.is_empty() { Ok(()) } else { install(why, &missing) }
+}
+
+fn missing(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> =
+        programs.iter().filter(|(program, _)| paths::program(program).is_none()).map(|(_, package)| *package).collect();
+    packages.dedup();
+    packages
 }
 
 /// The command that a person has to run where this tool may not.
