@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Programs that kernel tests start, with the packages they come in.
 const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2")];
-/// Programs that command line tests start, with the packages they come in.
-const CLI_TOOLS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
+/// Programs that other tests start, with the packages they come in.
+const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
@@ -38,6 +38,7 @@ pub(super) fn all() -> Vec<Lane> {
 }
 
 fn unit(_: &Built) -> Result<Outcome> {
+    other_programs();
     cargo_test(&["--lib", "--bins"], &[])
 }
 
@@ -45,12 +46,16 @@ fn cli(built: &Built) -> Result<Outcome> {
     if built.other_tests.is_empty() {
         return Ok(Outcome::skipped("observer/tests has none besides the kernel tests"));
     }
-    // Without them the tests that need one say so themselves.
-    if let Err(error) = apt::need("some command line tests", &CLI_TOOLS) {
-        exec::say(&format!("{error:#}"));
-    }
+    other_programs();
     let selected: Vec<&str> = built.other_tests.iter().flat_map(|name| ["--test", name]).collect();
     cargo_test(&selected, &[])
+}
+
+/// Gets the programs that tests hand their output to. Without them the tests that need one say so themselves.
+fn other_programs() {
+    if let Err(error) = apt::need("some tests", &OTHER_PROGRAMS) {
+        exec::say(&format!("{error:#}"));
+    }
 }
 
 fn kernel(built: &Built) -> Result<Outcome> {
