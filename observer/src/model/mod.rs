@@ -5,6 +5,8 @@
 //! shrank. Rankings are sorted, largest first, and complete: an output cuts them and says so.
 
 pub mod cgroup;
+pub mod compaction;
+pub mod eviction;
 pub mod interval;
 pub mod kswapd;
 pub mod link;
@@ -12,6 +14,8 @@ pub mod memory;
 pub mod oom;
 pub mod page_alloc;
 pub mod reclaim;
+pub mod retry;
+pub mod shrinker;
 pub mod tcp;
 
 pub use interval::Interval;
@@ -44,6 +48,17 @@ pub struct Model {
     pub reclaim: Option<reclaim::Reclaim>,
     /// kswapd.
     pub kswapd: Option<kswapd::Kswapd>,
+    /// Compaction, most time first.
+    pub compaction: Option<Vec<compaction::Compaction>>,
+    /// Requests that took a block of another migrate type.
+    pub extfrag: Option<compaction::Extfrag>,
+    /// Shrinkers, most time first.
+    pub shrinkers: Option<Vec<shrinker::Shrinker>>,
+    /// Retries of the page allocator, most first.
+    pub retries: Option<Vec<retry::Retry>>,
+    /// Who pushed whose page cache out, one entry a limit that was met; empty if nobody refaulted, `None` if it cannot be
+    /// told.
+    pub evictions: Option<Vec<eviction::Eviction>>,
     /// OOM kills.
     pub oom: Option<oom::Oom>,
     /// TCP.
@@ -64,7 +79,7 @@ impl Model {
             stamp: now.stamp,
             host: now.host.clone(),
             interval,
-            memory: memory::Memory::new(&now.memory, before.map(|b| &b.memory), interval),
+            memory: memory::Memory::new(&now.memory, before.map(|b| &b.memory), interval, now.host.page_size),
             pressure: now.pressure.clone(),
             cgroups: now.cgroups.as_ref().map(|c| cgroup::rank(c, before.and_then(|b| b.cgroups.as_ref()), interval)),
             processes: now.processes.clone(),
@@ -85,6 +100,23 @@ impl Model {
                 let before = before.and_then(|b| b.kswapd.as_ref().map(|k| (k, b.stamp.monotonic_ns)));
                 kswapd::Kswapd::new((k, now.stamp.monotonic_ns), before, interval, &paths)
             }),
+            compaction: now
+                .compaction
+                .as_ref()
+                .map(|c| compaction::rank(c, before.and_then(|b| b.compaction.as_ref()), interval, &paths)),
+            extfrag: now
+                .extfrag
+                .as_ref()
+                .map(|e| compaction::Extfrag::new(e, before.and_then(|b| b.extfrag.as_ref()), interval, &paths)),
+            shrinkers: now
+                .shrinkers
+                .as_ref()
+                .map(|s| shrinker::rank(s, before.and_then(|b| b.shrinkers.as_ref()), interval)),
+            retries: now
+                .retries
+                .as_ref()
+                .map(|r| retry::rank(r, before.and_then(|b| b.retries.as_ref()), interval, &paths)),
+            evictions: None,
             oom: now
                 .oom
                 .as_ref()

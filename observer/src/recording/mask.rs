@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::mask_names::{is_common_link, kernel_thread, unit_kind};
+use super::mask_names::{is_common_link, is_common_mount, kernel_thread, unit_kind};
+use crate::snapshot::container::Container;
 use crate::snapshot::coverage::{Coverage, ProbeState};
+use crate::snapshot::memory::Memory;
 use crate::snapshot::oom::{OomKill, OomTask};
 use crate::snapshot::tcp::Tcp;
 use crate::snapshot::{Host, Name, Snapshot};
@@ -13,8 +15,8 @@ use crate::snapshot::{Host, Name, Snapshot};
 /// different stays different; the pseudonyms are numbers in the order of first sight, so nothing can be computed back.
 ///
 /// Masked are the host's name, boot id, process names (kernel threads keep theirs), each component of a cgroup's path,
-/// interface names that are not of the common `eth0` kind, addresses other than loopback, and the folder of the program in
-/// the remedies of the coverage. Numbers stay: pids, uids,
+/// interface names that are not of the common `eth0` kind, containers, swap files, mount points that are not of the common
+/// `/dev/shm` kind, addresses other than loopback, and the folder of the program in the remedies of the coverage. Numbers stay: pids, uids,
 /// inodes, ports, sizes and times.
 #[derive(Debug, Default)]
 pub struct Masker {
@@ -23,6 +25,8 @@ pub struct Masker {
     processes: Pseudonyms,
     cgroups: Pseudonyms,
     links: Pseudonyms,
+    containers: Pseudonyms,
+    mounts: Pseudonyms,
     addresses: HashMap<IpAddr, u32>,
 }
 
@@ -48,13 +52,17 @@ impl Masker {
         let Snapshot {
             stamp: _,
             host,
-            memory: _,
+            memory,
             pressure: _,
             cgroups,
             processes,
             page_alloc,
             reclaim,
             kswapd,
+            compaction: _,
+            extfrag,
+            shrinkers: _,
+            retries,
             oom,
             tcp,
             links,
@@ -63,11 +71,18 @@ impl Masker {
         self.mask_host(host);
         for cgroup in cgroups.iter_mut().flat_map(|c| &mut c.list) {
             self.mask_path(&mut cgroup.path);
+            if let Some(container) = &mut cgroup.container {
+                self.mask_container(container);
+            }
         }
+        self.mask_memory(memory);
         let listed = processes.iter_mut().flat_map(|p| &mut p.list).map(|p| &mut p.comm);
         let allocating = page_alloc.iter_mut().flat_map(|p| &mut p.processes).map(|p| &mut p.comm);
         let requesting = kswapd.iter_mut().flat_map(|k| &mut k.requesters).map(|r| &mut r.comm);
-        listed.chain(allocating).chain(requesting).for_each(|comm| self.mask_comm(comm));
+        let falling_back = extfrag.iter_mut().flat_map(|e| &mut e.rows).map(|f| &mut f.comm);
+        let retrying = retries.iter_mut().flat_map(|r| &mut r.rows).map(|r| &mut r.comm);
+        let all = listed.chain(allocating).chain(requesting).chain(falling_back).chain(retrying);
+        all.for_each(|comm| self.mask_comm(comm));
         if let Some(reclaim) = reclaim {
             let ended = reclaim.by_process.iter_mut().map(|p| &mut p.comm);
             let running = reclaim.in_flight.iter_mut().map(|p| &mut p.comm);
@@ -93,6 +108,39 @@ impl Masker {
         if !host.boot_id.is_empty() {
             host.boot_id = Name::from(format!("boot-{}", self.boots.number(host.boot_id.as_str())));
         }
+    }
+
+    /// Names of a container say what runs there; the runtime's own name does not.
+    fn mask_container(&mut self, container: &mut Container) {
+        let Container { runtime: _, id, name, image, pod_uid, pod, namespace } = container;
+        for (word, part) in [
+            ("id", id),
+            ("container", name),
+            ("image", image),
+            ("pod-uid", pod_uid),
+            ("pod", pod),
+            ("namespace", namespace),
+        ] {
+            if let Some(part) = part {
+                *part = Name::from(format!("{word}-{}", self.containers.number(part.as_str())));
+            }
+        }
+    }
+
+    /// Slab caches, zones and migrate types are the kernel's words; mounts and swap files are the owner's.
+    fn mask_memory(&mut self, memory: &mut Memory) {
+        for tmpfs in memory.shmem.iter_mut().flat_map(|s| &mut s.tmpfs) {
+            if !is_common_mount(tmpfs.mount_point.as_str()) {
+                tmpfs.mount_point = self.mount(&tmpfs.mount_point);
+            }
+        }
+        for device in memory.swap.iter_mut().flat_map(|s| &mut s.devices) {
+            device.path = self.mount(&device.path);
+        }
+    }
+
+    fn mount(&mut self, path: &Name) -> Name {
+        Name::from(format!("/mount-{}", self.mounts.number(path.as_str())))
     }
 
     fn mask_comm(&mut self, comm: &mut Name) {

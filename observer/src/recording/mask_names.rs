@@ -65,3 +65,8 @@ fn is_numbered(name: &str, prefixes: &[&str]) -> bool {
     let is_number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
     prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(is_number))
 }
+
+/// True for a tmpfs that every host has: its place says nothing about the host.
+pub(super) fn is_common_mount(path: &str) -> bool {
+    ["/", "/dev", "/dev/shm", "/run", "/run/lock", "/tmp", "/sys/fs/cgroup"].contains(&path)
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, fields::kernel_fields, pressure::Resource};
+use super::{Name, container::Container, fields::kernel_fields, pressure::Resource};
 
 /// Id of a memory cgroup: the inode of its folder in the hierarchy that carries the memory controller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Cgroups {
     pub vanished: u64,
     /// Cgroups beyond the limit of one snapshot, which were not read.
     pub not_read: u64,
+    /// Memory cgroups that were removed and still hold memory: zombies. Source: `cgroup.stat` of the root,
+    /// `nr_dying_subsys_memory`, else `nr_dying_descendants` (v2); `num_cgroups` of /proc/cgroups less those listed (v1).
+    pub dying: Option<u64>,
 }
 
 impl Cgroups {
@@ -68,6 +71,26 @@ pub struct Cgroup {
     pub high_hits: Option<u64>,
     /// Processes killed by the OOM killer. Source: `memory.oom_control` oom_kill (v1), `memory.events` (v2).
     pub oom_kills: Option<u64>,
+    /// Memory below which reclaim spares it as long as others have some. Source: `memory.low` (v2).
+    pub low: Option<u64>,
+    /// Memory below which reclaim never takes from it. Source: `memory.min` (v2).
+    pub min: Option<u64>,
+    /// Most that it ever used. Source: `memory.max_usage_in_bytes` (v1), `memory.peak` (v2).
+    pub peak: Option<u64>,
+    /// Limit of its swap (v2), of memory and swap together (v1). `None` also where there is none.
+    /// Source: `memory.memsw.limit_in_bytes`, `memory.swap.max`.
+    pub swap_limit: Option<u64>,
+    /// Kernel memory charged to it. Source: `memory.kmem.usage_in_bytes` (v1), `kernel` of memory.stat (v2).
+    pub kernel: Option<u64>,
+    /// Times its own hard limit was met, not that of a cgroup below. Source: `memory.events.local` max (v2),
+    /// `memory.failcnt` (v1).
+    pub own_limit_hits: Option<u64>,
+    /// Times its own limit led to an OOM, not that of a cgroup below. Source: `memory.events.local` oom (v2).
+    pub own_ooms: Option<u64>,
+    /// Kills of the whole cgroup. Source: `memory.events` oom_group_kill (v2).
+    pub oom_group_kills: Option<u64>,
+    /// The container that it belongs to.
+    pub container: Option<Container>,
     /// Stalls for memory of its tasks. Source: `memory.pressure` (v2).
     pub pressure: Option<Resource>,
 }
@@ -115,6 +138,38 @@ kernel_fields! {
         "workingset_refault_anon" => workingset_refault_anon_bytes (page),
         /// File bytes that came back soon after reclaim took them.
         "workingset_refault_file" => workingset_refault_file_bytes (page),
+        /// Refaulted anonymous bytes that were part of the working set (v2).
+        "workingset_restore_anon" => workingset_restore_anon_bytes (page),
+        /// Refaulted file bytes that were part of the working set (v2).
+        "workingset_restore_file" => workingset_restore_file_bytes (page),
+        /// Kernel memory of every kind (v2).
+        "kernel" => kernel (one),
+        /// Page tables of virtual machines (v2).
+        "sec_pagetables" => sec_page_tables (one),
+        /// Per-CPU allocations (v2).
+        "percpu" => percpu (one),
+        /// vmalloc (v2).
+        "vmalloc" => vmalloc (one),
+        /// Compressed size in zswap (v2).
+        "zswap" => zswap (one),
+        /// What zswap's contents were before compression (v2).
+        "zswapped" => zswapped (one),
+        /// Pages in RAM that also stand in swap.
+        "swapcached" => swap_cached (one),
+        /// Transparent huge pages, anonymous (`total_rss_huge` on v1).
+        "anon_thp" => anon_thp (one),
+        /// Bytes read from swap (v2, new kernels).
+        "pswpin" => pswpin_bytes (page),
+        /// Bytes written to swap (v2, new kernels).
+        "pswpout" => pswpout_bytes (page),
+        /// Bytes that its own and others' tasks looked at in reclaim of it (v2).
+        "pgscan_direct" => pgscan_direct_bytes (page),
+        /// Bytes that kswapd looked at (v2).
+        "pgscan_kswapd" => pgscan_kswapd_bytes (page),
+        /// Bytes that tasks took (v2).
+        "pgsteal_direct" => pgsteal_direct_bytes (page),
+        /// Bytes that kswapd took from it (v2).
+        "pgsteal_kswapd" => pgsteal_kswapd_bytes (page),
         /// Bytes looked at by reclaim (v2).
         "pgscan" => pgscan_bytes (page),
         /// Bytes that reclaim took (v2).

@@ -100,6 +100,20 @@ impl Source {
     pub const ZONEINFO: &'static str = "/proc/zoneinfo";
     /// Fills `memory.buddy`.
     pub const BUDDYINFO: &'static str = "/proc/buddyinfo";
+    /// Fills `memory.page_types`, and `free_highatomic` of zones on kernels whose zoneinfo lacks it.
+    pub const PAGETYPEINFO: &'static str = "/proc/pagetypeinfo";
+    /// Fills `memory.nodes`.
+    pub const NODES: &'static str = "/sys/devices/system/node";
+    /// Fills `memory.slabs`.
+    pub const SLABINFO: &'static str = "/proc/slabinfo";
+    /// Fills `memory.swap`.
+    pub const SWAPS: &'static str = "/proc/swaps";
+    /// Fills `memory.shmem.tmpfs`.
+    pub const TMPFS: &'static str = "tmpfs mounts";
+    /// Fills `memory.shmem.sysv`.
+    pub const SYSVIPC: &'static str = "/proc/sysvipc/shm";
+    /// Fills `memory.hugepages`.
+    pub const HUGEPAGES: &'static str = "/sys/kernel/mm/hugepages";
     /// Fills `pressure.memory`.
     pub const PRESSURE_MEMORY: &'static str = "/proc/pressure/memory";
     /// Fills `pressure.cpu`.

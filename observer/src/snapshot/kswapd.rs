@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CgroupId, Name};
+use super::{CgroupId, Log2Histogram, Name};
 
 /// kswapd since the probes were attached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct KswapdNode {
     pub awake_ns: u64,
     /// Since when it works now, in nanoseconds of `CLOCK_MONOTONIC`; `None` while it sleeps.
     pub awake_since_ns: Option<u64>,
+    /// Nanoseconds of the cycles that have ended, from wake to sleep as for [`Self::awake_ns`].
+    pub cycle_ns: Log2Histogram,
 }
 
 /// A process whose allocations asked kswapd to work. Source: `vmscan:mm_vmscan_wakeup_kswapd`, whose `current` it is.

@@ -5,6 +5,8 @@
 //! name ends in `_ns`, else seconds. A counter only grows between two snapshots of the same boot.
 
 pub mod cgroup;
+pub mod compaction;
+pub mod container;
 pub mod coverage;
 pub mod fields;
 pub mod histogram;
@@ -18,6 +20,8 @@ pub mod page_alloc;
 pub mod pressure;
 pub mod process;
 pub mod reclaim;
+pub mod retry;
+pub mod shrinker;
 pub mod tcp;
 
 pub use cgroup::{Cgroup, CgroupId, Cgroups};
@@ -36,7 +40,7 @@ pub struct Snapshot {
     pub stamp: Stamp,
     /// Which machine and kernel it describes.
     pub host: Host,
-    /// Memory of the whole host: /proc/meminfo, vmstat, zoneinfo, buddyinfo.
+    /// Memory of the whole host.
     pub memory: memory::Memory,
     /// Pressure stall information of the host. Source: /proc/pressure.
     pub pressure: Option<pressure::Pressure>,
@@ -50,6 +54,14 @@ pub struct Snapshot {
     pub reclaim: Option<reclaim::Reclaim>,
     /// kswapd by node. Source: `vmscan:mm_vmscan_kswapd_{wake,sleep}`, `vmscan:mm_vmscan_wakeup_kswapd`.
     pub kswapd: Option<kswapd::Kswapd>,
+    /// Compaction. Source: `compaction:mm_compaction_{begin,end}`.
+    pub compaction: Option<compaction::Compaction>,
+    /// Requests that took a block of another migrate type. Source: `kmem:mm_page_alloc_extfrag`.
+    pub extfrag: Option<compaction::Extfrag>,
+    /// Calls of shrinkers by function. Source: `vmscan:mm_shrink_slab_{start,end}`.
+    pub shrinkers: Option<Vec<shrinker::Shrinker>>,
+    /// Retries that precede an OOM kill. Source: `oom:reclaim_retry_zone`, `oom:compact_retry`.
+    pub retries: Option<retry::Retries>,
     /// OOM kills. Source: `oom:mark_victim`.
     pub oom: Option<oom::Oom>,
     /// TCP: counters of the kernel, life cycle, sockets.

@@ -14,7 +14,7 @@ pub struct Processes {
     pub not_listed: u64,
 }
 
-/// One process. Source: /proc/PID/stat and /proc/PID/oom_score_adj.
+/// One process. Source: /proc/PID/stat, oom_score_adj and status.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Process {
@@ -26,6 +26,16 @@ pub struct Process {
     pub comm: Name,
     /// Resident set in bytes.
     pub rss: u64,
+    /// Anonymous part of the resident set. Source: `RssAnon` of /proc/PID/status, as the next four.
+    pub anon: Option<u64>,
+    /// Part of the resident set that is file pages.
+    pub file: Option<u64>,
+    /// Part of the resident set that is tmpfs and shared memory.
+    pub shmem: Option<u64>,
+    /// Bytes in swap.
+    pub swap: Option<u64>,
+    /// Bytes of its page tables.
+    pub page_tables: Option<u64>,
     /// Faults that read from a device.
     pub major_faults: u64,
     /// Adjustment of the OOM score, -1000 to 1000.

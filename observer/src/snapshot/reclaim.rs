@@ -25,6 +25,51 @@ pub struct Reclaim {
     pub by_process: Vec<ProcessReclaim>,
     /// Reclaims that have begun and not ended.
     pub in_flight: Vec<InFlight>,
+    /// Pages that were looked at and taken, by who looked. Source: `vmscan:mm_vmscan_lru_shrink_inactive`.
+    pub scans: Option<Vec<Scan>>,
+    /// Waits inside of reclaim. Source: `vmscan:mm_vmscan_throttled`.
+    pub throttles: Option<Vec<Throttle>>,
+}
+
+/// Whose reclaim looked at pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scanner {
+    /// kswapd of the node.
+    Kswapd,
+    /// A task, in direct or memcg reclaim.
+    Task,
+}
+
+/// Pages that were looked at on inactive lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// NUMA node of the pages.
+    pub node: u32,
+    /// Who looked.
+    pub by: Scanner,
+    /// Memory cgroup of the task that looked.
+    pub cgroup: Option<CgroupId>,
+    /// True for pages of files, false for anonymous ones and tmpfs.
+    pub file: bool,
+    /// Bytes that were looked at.
+    pub scanned_bytes: u64,
+    /// Bytes that were reclaimed.
+    pub reclaimed_bytes: u64,
+}
+
+/// Waits of one kind in one cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// Memory cgroup of the tasks that waited.
+    pub cgroup: Option<CgroupId>,
+    /// The kernel's word, of `enum vmscan_throttle_state` in BTF without its prefix, in small letters: `writeback`,
+    /// `isolated`, `noprogress`, `congested`.
+    pub reason: Name,
+    /// Waits.
+    pub count: u64,
+    /// Nanoseconds, summed.
+    pub total_ns: u64,
 }
 
 /// Ended reclaims of one kind in one cgroup.
@@ -53,6 +98,9 @@ pub struct ProcessReclaim {
     pub kind: ReclaimKind,
     /// What was counted.
     pub totals: ReclaimTotals,
+    /// Nanoseconds from begin to end.
+    #[serde(default)]
+    pub latency_ns: Log2Histogram,
 }
 
 /// Sums over ended reclaims.

@@ -135,7 +135,7 @@ pub fn stat(bytes: &[u8], units: Units) -> Result<Process, Malformed> {
         comm: Name::from_bytes(comm),
         rss: rss_pages.saturating_mul(units.page_size),
         major_faults,
-        oom_score_adj: None,
+        ..Process::default()
     })
 }
 

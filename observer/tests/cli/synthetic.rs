@@ -59,6 +59,7 @@ pub(crate) fn busy(second: u64) -> Snapshot {
                 rss: 3 * GIB,
                 major_faults: 12 * second,
                 oom_score_adj: Some(-500),
+                ..Process::default()
             }],
             not_listed: 211,
         }),
@@ -69,6 +70,7 @@ pub(crate) fn busy(second: u64) -> Snapshot {
         tcp: tcp(second),
         links: Some(links(second)),
         coverage: busy_coverage(),
+        ..Snapshot::default()
     }
 }
 
@@ -111,6 +113,7 @@ fn memory(second: u64) -> Memory {
             Zone { zone: Name::from("Movable"), managed: Some(0), ..Zone::default() },
         ]),
         buddy: Some(vec![Buddy { node: 0, zone: Name::from("Normal"), free_blocks: vec![20_000, 500, 3, 0, 0] }]),
+        ..Memory::default()
     }
 }
 
@@ -152,7 +155,7 @@ fn cgroups(second: u64) -> Cgroups {
         Cgroup { path: Name::from_bytes(&[b"/", HOSTILE].concat()), ..cgroup(4, "", 90 * MIB, Some(100 * MIB)) };
     let list =
         vec![cgroup(1, "/", 15 * GIB, None), cgroup(2, "/kubepods.slice", 9 * GIB, Some(14 * GIB)), full, hostile];
-    Cgroups { hierarchy: Hierarchy::V2, list, vanished: 1, not_read: 0 }
+    Cgroups { hierarchy: Hierarchy::V2, list, vanished: 1, not_read: 0, ..Cgroups::default() }
 }
 
 fn page_alloc(second: u64) -> PageAlloc {
@@ -199,6 +202,7 @@ fn reclaim(second: u64) -> Reclaim {
             cgroup: Some(CgroupId(3)),
             kind: ReclaimKind::Memcg,
             totals,
+            latency_ns: Default::default(),
         }],
         in_flight: vec![InFlight {
             tid: 4713,
@@ -209,6 +213,7 @@ fn reclaim(second: u64) -> Reclaim {
             begin_ns: stamp(0).monotonic_ns,
             order: 2,
         }],
+        ..Reclaim::default()
     }
 }
 
@@ -220,6 +225,7 @@ fn kswapd(second: u64) -> Kswapd {
             sleeps: 3 * second,
             awake_ns: 800_000_000 * second,
             awake_since_ns: (second > 0).then(|| stamp(second).monotonic_ns - SECOND / 2),
+            ..KswapdNode::default()
         }],
         requesters: vec![KswapdRequester {
             node: 0,

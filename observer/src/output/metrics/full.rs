@@ -84,6 +84,7 @@ fn reclaim(n: u64) -> Reclaim {
         by_cgroup: vec![row(ReclaimKind::Direct), row(ReclaimKind::Memcg)],
         by_process: Vec::new(),
         in_flight: vec![in_flight],
+        ..Reclaim::default()
     }
 }
 
@@ -97,7 +98,14 @@ fn kswapd(n: u64) -> Kswapd {
         last_order: 0,
         last_gfp: 0,
     };
-    let node = KswapdNode { node: 0, wakes: n, sleeps: n - 1, awake_ns: n * 1000, awake_since_ns: Some(99 * SECOND) };
+    let node = KswapdNode {
+        node: 0,
+        wakes: n,
+        sleeps: n - 1,
+        awake_ns: n * 1000,
+        awake_since_ns: Some(99 * SECOND),
+        ..KswapdNode::default()
+    };
     Kswapd { nodes: vec![node], requesters: vec![requester], other_requests: n }
 }
 

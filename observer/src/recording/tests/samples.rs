@@ -87,6 +87,7 @@ pub(super) fn full() -> Snapshot {
                 ..Zone::default()
             }]),
             buddy: Some(vec![Buddy { node: 1, zone: "DMA".into(), free_blocks: vec![1, 2] }]),
+            ..Memory::default()
         },
         pressure: Some(Pressure { memory: resource(), cpu: resource(), io: resource() }),
         cgroups: Some(Cgroups {
@@ -106,14 +107,24 @@ pub(super) fn full() -> Snapshot {
                     high_hits: Some(6),
                     oom_kills: Some(7),
                     pressure: resource(),
+                    ..Cgroup::default()
                 },
             ],
             vanished: 1,
             not_read: 2,
+            ..Cgroups::default()
         }),
         processes: Some(Processes {
             list: vec![
-                Process { pid: 1, start_ns: 1, comm: comm(), rss: 1, major_faults: 1, oom_score_adj: Some(-1000) },
+                Process {
+                    pid: 1,
+                    start_ns: 1,
+                    comm: comm(),
+                    rss: 1,
+                    major_faults: 1,
+                    oom_score_adj: Some(-1000),
+                    ..Process::default()
+                },
                 Process { pid: 2, comm: "kswapd0".into(), ..Process::default() },
                 Process { pid: 3, comm: "kworker/0:1-secret-comm".into(), ..Process::default() },
             ],
@@ -126,11 +137,26 @@ pub(super) fn full() -> Snapshot {
         }),
         reclaim: Some(Reclaim {
             by_cgroup: vec![CgroupReclaim { cgroup: id, kind, totals, latency_ns }],
-            by_process: vec![ProcessReclaim { pid: 1, comm: comm(), cgroup: id, kind, totals }],
+            by_process: vec![ProcessReclaim {
+                pid: 1,
+                comm: comm(),
+                cgroup: id,
+                kind,
+                totals,
+                latency_ns: Default::default(),
+            }],
             in_flight: vec![InFlight { tid: 1, pid: 1, comm: comm(), cgroup: id, kind, begin_ns: 1, order: 9 }],
+            ..Reclaim::default()
         }),
         kswapd: Some(Kswapd {
-            nodes: vec![KswapdNode { node: 0, wakes: 2, sleeps: 1, awake_ns: 9, awake_since_ns: Some(5) }],
+            nodes: vec![KswapdNode {
+                node: 0,
+                wakes: 2,
+                sleeps: 1,
+                awake_ns: 9,
+                awake_since_ns: Some(5),
+                ..KswapdNode::default()
+            }],
             requesters: vec![KswapdRequester { comm: comm(), cgroup: id, requests: 4, ..KswapdRequester::default() }],
             other_requests: 6,
         }),
@@ -195,6 +221,7 @@ pub(super) fn full() -> Snapshot {
             sources: vec![Source { name: "rtnetlink".into(), missing: Some(reason()) }],
             losses: vec![Loss { what: "events".into(), count: 0 }],
         },
+        ..Snapshot::default()
     }
 }
 

@@ -69,6 +69,7 @@ impl Reader {
                     sleeps: node.sleeps,
                     awake_ns: node.awake_ns,
                     awake_since_ns: (node.awake_since_ns != 0).then_some(node.awake_since_ns),
+                    ..KswapdNode::default()
                 });
             }
         }

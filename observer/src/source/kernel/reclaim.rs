@@ -82,6 +82,7 @@ fn process(key: &ProcessKey, value: &ByProcess, page_size: u64) -> ProcessReclai
         cgroup: cgroup(key.cgroup),
         kind: kind(key.kind),
         totals: totals(&value.totals, page_size),
+        latency_ns: Default::default(),
     }
 }
 

@@ -140,6 +140,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         tcp: tcp(n),
         links: Some(links(n, names)),
         coverage: coverage(),
+        ..Snapshot::default()
     }
 }
 
@@ -188,6 +189,7 @@ fn memory(n: u64) -> Memory {
             Zone { managed: Some(0), ..zone("Movable", 0, 0) },
         ]),
         buddy: None,
+        ..Memory::default()
     }
 }
 
@@ -300,6 +302,7 @@ fn reclaim(n: u64, names: &Names) -> Reclaim {
                 cgroup: Some(CgroupId(i)),
                 kind: kind(i),
                 totals: totals(i),
+                latency_ns: Default::default(),
             })
             .collect(),
         in_flight: vec![InFlight {
@@ -311,13 +314,21 @@ fn reclaim(n: u64, names: &Names) -> Reclaim {
             begin_ns: stamp(n).monotonic_ns - 340_000_000,
             order: 0,
         }],
+        ..Reclaim::default()
     }
 }
 
 fn kswapd(n: u64, names: &Names) -> Kswapd {
     Kswapd {
         nodes: vec![
-            KswapdNode { node: 0, wakes: n * 4, sleeps: n * 4, awake_ns: n * 870_000_000, awake_since_ns: None },
+            KswapdNode {
+                node: 0,
+                wakes: n * 4,
+                sleeps: n * 4,
+                awake_ns: n * 870_000_000,
+                awake_since_ns: None,
+                ..KswapdNode::default()
+            },
             KswapdNode {
                 node: 1,
                 awake_since_ns: Some(stamp(n).monotonic_ns - 5_000_000_000),

@@ -1,31 +1,11 @@
-//! Memory of the host over an interval.
+//! Events of the memory manager a second.
 
 use serde::Serialize;
 
-use super::interval::{Interval, rate, ratio};
-use crate::snapshot::{
-    self,
-    memory::{Buddy, Meminfo, Vmstat, Zone},
+use crate::{
+    model::interval::{Interval, rate, ratio},
+    snapshot::memory::Vmstat,
 };
-
-/// Memory of the host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Memory {
-    /// /proc/meminfo as it stands.
-    pub meminfo: Option<Meminfo>,
-    /// What new work may take, as a share of RAM, 0 to 1.
-    pub available_ratio: Option<f64>,
-    /// Swap in use as a share of swap, 0 to 1. `None` without swap.
-    pub swap_used_ratio: Option<f64>,
-    /// Page cache that reclaim may drop or write back: of files and of block devices, without tmpfs.
-    pub reclaimable_cache: Option<u64>,
-    /// Events of the memory manager.
-    pub vm: VmRates,
-    /// Zones as they stand.
-    pub zones: Option<Vec<Zone>>,
-    /// Free blocks as they stand.
-    pub buddy: Option<Vec<Buddy>>,
-}
 
 /// Events a second. Source: /proc/vmstat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -56,36 +36,42 @@ pub struct VmRates {
     pub refault_file: Option<f64>,
     /// Direct compactions a second.
     pub compact_stall: Option<f64>,
+    /// Direct compactions a second that made no block.
+    pub compact_fail: Option<f64>,
+    /// Slab objects a second that shrinkers looked at.
+    pub slabs_scanned: Option<f64>,
+    /// Bytes a second that reclaim wrote out itself.
+    pub reclaim_writes: Option<f64>,
+    /// Bytes a second that were dirtied.
+    pub dirtied: Option<f64>,
+    /// Bytes a second that were written back.
+    pub written: Option<f64>,
+    /// Anonymous bytes a second that reclaim took.
+    pub steal_anon: Option<f64>,
+    /// File bytes a second that reclaim took.
+    pub steal_file: Option<f64>,
+    /// Refaulted file bytes a second that were part of the working set.
+    pub restore_file: Option<f64>,
+    /// Refaulted anonymous bytes a second that were part of the working set.
+    pub restore_anon: Option<f64>,
+    /// Bytes that may be dirty before writers wait, now.
+    pub dirty_threshold: Option<u64>,
+    /// Bytes that may be dirty before the flusher threads start, now.
+    pub dirty_background_threshold: Option<u64>,
     /// OOM kills in the interval.
     pub oom_kills: Option<u64>,
 }
 
-impl Memory {
-    pub(super) fn new(
-        now: &snapshot::memory::Memory,
-        before: Option<&snapshot::memory::Memory>,
-        interval: Option<Interval>,
-    ) -> Self {
-        let info = now.meminfo.as_ref();
-        let available = info.and_then(|m| m.available.zip(m.total));
-        let swap = info.and_then(|m| m.swap_free.zip(m.swap_total));
-        Self {
-            meminfo: now.meminfo.clone(),
-            available_ratio: available.and_then(|(available, total)| ratio(available, total)),
-            swap_used_ratio: swap.and_then(|(free, total)| ratio(total.saturating_sub(free), total)),
-            reclaimable_cache: info
-                .and_then(|m| m.cached.zip(m.shmem).map(|(cached, shmem)| (cached.saturating_sub(shmem), m.buffers)))
-                .map(|(files, buffers)| files + buffers.unwrap_or(0)),
-            vm: VmRates::new(now.vmstat.as_ref(), before.and_then(|b| b.vmstat.as_ref()), interval),
-            zones: now.zones.clone(),
-            buddy: now.buddy.clone(),
-        }
-    }
-}
-
 impl VmRates {
-    fn new(now: Option<&Vmstat>, before: Option<&Vmstat>, interval: Option<Interval>) -> Self {
-        let Some((now, before)) = now.zip(before) else { return Self::default() };
+    pub(super) fn new(now: Option<&Vmstat>, before: Option<&Vmstat>, interval: Option<Interval>) -> Self {
+        let Some(now) = now else { return Self::default() };
+        let Some(before) = before else {
+            return Self {
+                dirty_threshold: now.nr_dirty_threshold_bytes,
+                dirty_background_threshold: now.nr_dirty_background_threshold_bytes,
+                ..Self::default()
+            };
+        };
         let of = |field: fn(&Vmstat) -> Option<u64>| rate(interval, field(now), field(before));
         let grown = |field: fn(&Vmstat) -> Option<u64>| field(now)?.checked_sub(field(before)?);
         Self {
@@ -104,6 +90,17 @@ impl VmRates {
             refault_anon: of(|v| v.workingset_refault_anon_bytes),
             refault_file: of(|v| v.workingset_refault_file_bytes),
             compact_stall: of(|v| v.compact_stall),
+            compact_fail: of(|v| v.compact_fail),
+            slabs_scanned: of(|v| v.slabs_scanned),
+            reclaim_writes: of(|v| v.nr_vmscan_write_bytes),
+            dirtied: of(|v| v.nr_dirtied_bytes),
+            written: of(|v| v.nr_written_bytes),
+            steal_anon: of(|v| v.pgsteal_anon_bytes),
+            steal_file: of(|v| v.pgsteal_file_bytes),
+            restore_file: of(|v| v.workingset_restore_file_bytes),
+            restore_anon: of(|v| v.workingset_restore_anon_bytes),
+            dirty_threshold: now.nr_dirty_threshold_bytes,
+            dirty_background_threshold: now.nr_dirty_background_threshold_bytes,
             oom_kills: grown(|v| v.oom_kill),
         }
     }
