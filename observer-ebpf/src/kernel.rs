@@ -154,6 +154,25 @@ pub(crate) fn log2_bucket(value: u64) -> u32 {
     if rest == 0 { 0 } else { bucket + 1 }
 }
 
+/// Adds to a 32-bit counter that programs on other CPUs add to as well.
+///
+/// # Safety
+/// `counter` must point into a map value.
+#[inline(always)]
+pub(crate) unsafe fn atomic_add_32(counter: *mut u32, n: u32) {
+    // SAFETY: as in `atomic_add`.
+    unsafe {
+        core::arch::asm!("lock *(u32 *)({counter} + 0) += {n}", counter = in(reg) counter, n = in(reg) u64::from(n));
+    }
+}
+
+/// True if kswapd runs: a task without an address space, which no process can be while it allocates, of that name.
+#[inline(always)]
+pub(crate) fn is_kswapd(task: *const c_void) -> bool {
+    let no_mm = pointer(task, &offsets::TASK_MM).is_some_and(|mm| mm.is_null());
+    no_mm && current_comm().starts_with(b"kswapd")
+}
+
 /// Adds to a counter that programs on other CPUs add to as well.
 ///
 /// # Safety

@@ -41,6 +41,9 @@ macro_rules! for_each_kernel_field {
             CSS_CGROUP, "task", "cgroup_subsys_state", "cgroup", 8;
             CGROUP_KN, "task", "cgroup", "kn", 8;
             KN_ID, "task", "kernfs_node", "id", 8;
+            TASK_MM, "kswapd", "task_struct", "mm", 8;
+            CC_DIRECT, "compaction", "compact_control", "direct_compaction", 1;
+            SHRINKER_SCAN, "shrinker", "shrinker", "scan_objects", 8;
             SK_NET, "sock", "sock", "__sk_common.skc_net.net", 8;
             SK_STATE, "sock", "sock", "__sk_common.skc_state", 1;
             SK_FAMILY, "sock", "sock", "__sk_common.skc_family", 2;

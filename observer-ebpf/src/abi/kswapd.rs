@@ -1,6 +1,6 @@
 //! kswapd by node, and who woke it.
 
-use super::{COMM_LEN, plain};
+use super::{COMM_LEN, plain, reclaim::BUCKETS};
 
 /// NUMA nodes that are told apart; a power of two, so that an index is bounded by a mask.
 pub const NODES: usize = 64;
@@ -21,6 +21,8 @@ pub struct Node {
     pub awake_ns: u64,
     /// When it began, in nanoseconds of `CLOCK_MONOTONIC`; 0 while it sleeps.
     pub awake_since_ns: u64,
+    /// Histogram of nanoseconds of the cycles that have ended.
+    pub cycles: [u64; BUCKETS],
 }
 
 /// Who asked.
@@ -51,4 +53,4 @@ pub struct Requester {
     pub comm: [u8; COMM_LEN],
 }
 
-plain!(Node = 32, RequesterKey = 24, Requester = 32);
+plain!(Node = 544, RequesterKey = 24, Requester = 32);

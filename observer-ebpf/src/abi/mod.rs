@@ -1,11 +1,14 @@
 //! What crosses the kernel boundary, one file a kernel subsystem.
 
+pub mod compaction;
 pub mod fields;
 pub mod kswapd;
 pub mod losses;
 pub mod oom;
 pub mod page_alloc;
 pub mod reclaim;
+pub mod retry;
+pub mod shrinker;
 pub mod socket;
 pub mod tcp;
 

@@ -116,6 +116,59 @@ pub struct ByProcess {
     pub totals: Totals,
     /// Name of the task that last stalled.
     pub comm: [u8; COMM_LEN],
+    /// Histogram of nanoseconds; 32 bits a bucket, because there are many processes.
+    pub latency: [u32; BUCKETS],
+}
+
+/// Who looked at pages: a task, in direct or memcg reclaim.
+pub const TASK: u32 = 0;
+/// Who looked at pages: kswapd.
+pub const KSWAPD: u32 = 1;
+
+/// Whose pages were looked at, and by whom.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ScanKey {
+    /// Memory cgroup of the task that looked; 0 if unknown.
+    pub cgroup: u64,
+    /// NUMA node of the pages.
+    pub node: u32,
+    /// [`TASK`] or [`KSWAPD`].
+    pub by: u16,
+    /// 1 for pages of files, 0 for anonymous ones.
+    pub file: u16,
+}
+
+/// Pages that were looked at on inactive lists.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Scan {
+    /// Pages that were looked at.
+    pub scanned: u64,
+    /// Pages that were reclaimed.
+    pub reclaimed: u64,
+}
+
+/// Why who waited inside of reclaim.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThrottleKey {
+    /// Memory cgroup of the task that waited; 0 if unknown.
+    pub cgroup: u64,
+    /// The kernel's `enum vmscan_throttle_state`.
+    pub reason: u32,
+    /// Padding.
+    pub zero: u32,
+}
+
+/// Waits inside of reclaim.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Throttle {
+    /// Waits.
+    pub count: u64,
+    /// Microseconds, summed.
+    pub total_us: u64,
 }
 
 plain!(
@@ -126,5 +179,9 @@ plain!(
     Totals = 24,
     ByCgroup = 536,
     ProcessKey = 24,
-    ByProcess = 40
+    ByProcess = 296,
+    ScanKey = 16,
+    Scan = 16,
+    ThrottleKey = 16,
+    Throttle = 16
 );

@@ -6,10 +6,13 @@ use aya_ebpf::{
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
 };
-use observer_ebpf::abi::kswapd::{NAP_NS, NODES, Node, Requester, RequesterKey};
+use observer_ebpf::abi::{
+    kswapd::{NAP_NS, NODES, Node, Requester, RequesterKey},
+    reclaim::BUCKETS,
+};
 
 use super::BPF_NOEXIST;
-use crate::kernel::{arg, atomic_add, current, current_comm, now, start_ns, task_cgroup, tgid};
+use crate::kernel::{arg, atomic_add, current, current_comm, log2_bucket, now, start_ns, task_cgroup, tgid};
 
 #[map(name = "obs_kswapd_node")]
 static NODE: Array<Node> = Array::with_max_entries(NODES as u32, 0);
@@ -48,8 +51,10 @@ fn obs_kswapd_sleep(ctx: BtfTracePointContext) -> i32 {
         (*node).sleeps += 1;
         let since = (*node).awake_since_ns;
         if since != 0 {
-            let awake = now() - since;
-            (*node).awake_ns += awake.saturating_sub(NAP_NS);
+            let awake = (now() - since).saturating_sub(NAP_NS);
+            (*node).awake_ns += awake;
+            let bucket = log2_bucket(awake) as usize & (BUCKETS - 1);
+            atomic_add((&raw mut (*node).cycles).cast::<u64>().add(bucket), 1);
             (*node).awake_since_ns = 0;
         }
     }

@@ -1,10 +1,15 @@
 //! One file a kernel subsystem.
 
+mod compaction;
+mod extfrag;
 mod kswapd;
 mod losses;
 mod oom;
 mod page_alloc;
 mod reclaim;
+mod retry;
+mod scan;
+mod shrinker;
 mod socket;
 mod tcp;
 mod tcp_closed;

@@ -16,7 +16,9 @@ use observer_ebpf::abi::{
 };
 
 use super::{BPF_NOEXIST, losses::lost};
-use crate::kernel::{arg, atomic_add, current, current_comm, log2_bucket, now, start_ns, task_cgroup, tgid, tid};
+use crate::kernel::{
+    arg, atomic_add, atomic_add_32, current, current_comm, log2_bucket, now, start_ns, task_cgroup, tgid, tid,
+};
 
 #[map(name = "obs_rec_begun")]
 static IN_FLIGHT: HashMap<InFlightKey, InFlight> = HashMap::with_max_entries(8192, 0);
@@ -30,6 +32,10 @@ static BY_PROCESS: HashMap<ProcessKey, ByProcess> = HashMap::with_max_entries(81
 /// What a new cgroup starts from: nobody writes it.
 #[map(name = "obs_rec_zero")]
 static ZERO: Array<ByCgroup> = Array::with_max_entries(1, 0);
+
+/// What a new process starts from: nobody writes it.
+#[map(name = "obs_rec_zero_p")]
+static ZERO_PROCESS: Array<ByProcess> = Array::with_max_entries(1, 0);
 
 /// The last reclaim of each task, the least recent forgotten: an OOM kill comes within moments.
 #[map(name = "obs_rec_last")]
@@ -137,9 +143,10 @@ fn count_cgroup(key: CgroupKey, ns: u64, pages: u64) {
 
 #[inline(always)]
 fn count_process(key: ProcessKey, begun: &InFlight, ns: u64, pages: u64) {
-    let new = ByProcess { totals: Totals { count: 0, total_ns: 0, pages: 0 }, comm: begun.comm };
-    if BY_PROCESS.get_ptr(key).is_none() {
-        let _ = BY_PROCESS.insert(key, new, BPF_NOEXIST);
+    if BY_PROCESS.get_ptr(key).is_none()
+        && let Some(zero) = ZERO_PROCESS.get(0)
+    {
+        let _ = BY_PROCESS.insert(key, zero, BPF_NOEXIST);
     }
     let Some(value) = BY_PROCESS.get_ptr_mut(key) else {
         lost(Loss::ReclaimProcessesFull);
@@ -149,6 +156,8 @@ fn count_process(key: ProcessKey, begun: &InFlight, ns: u64, pages: u64) {
     unsafe {
         (*value).comm = begun.comm;
         add(&raw mut (*value).totals, ns, pages);
+        let bucket = log2_bucket(ns) as usize & (BUCKETS - 1);
+        atomic_add_32((&raw mut (*value).latency).cast::<u32>().add(bucket), 1);
     }
 }
 

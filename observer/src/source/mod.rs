@@ -12,6 +12,7 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod host;
+pub mod kallsyms;
 pub mod kernel;
 pub mod lines;
 pub mod link;

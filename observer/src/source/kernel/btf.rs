@@ -190,6 +190,15 @@ impl Btf {
             .ok_or_else(|| BtfError::Absent(format!("{container}::{name}")))
     }
 
+    /// Every enumerator with its value, in the order of the kernel's source. Empty if the kernel has no such enumeration.
+    pub fn enumerators(&self, container: &str) -> Vec<(&str, u32)> {
+        let Ok(ty) = self.find(container, &[ENUM, ENUM64]) else { return Vec::new() };
+        let stride = if ty.kind == ENUM { 8 } else { 12 };
+        let name = |at| word(&self.blob, at).and_then(|n| std::str::from_utf8(self.str_bytes(n)).ok());
+        let each = (0..ty.len as usize).map(|i| ty.at + 12 + i * stride);
+        each.filter_map(|at| Some((name(at)?, word(&self.blob, at + 4)?))).collect()
+    }
+
     /// Arguments of a raw tracepoint, without the leading private pointer. Source: typedef `btf_trace_NAME`.
     pub fn tracepoint_args(&self, name: &str) -> Result<Vec<Arg>, BtfError> {
         let typedef = self

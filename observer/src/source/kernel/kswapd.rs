@@ -6,7 +6,7 @@ use aya::Ebpf;
 use observer_ebpf::abi::kswapd::{NODES, Node, Requester, RequesterKey};
 
 use super::{
-    cgroup,
+    cgroup, histogram,
     living::Liveness,
     maps::{Array, Table},
 };
@@ -44,11 +44,8 @@ impl Reader {
 
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Kswapd> {
-        let mut rows = Vec::new();
-        self.requesters.for_each(|key, value| rows.push((*key, *value)))?;
-        if rows.len() > self.capacity as usize / 2 {
-            self.forget_ended(&mut rows)?;
-        }
+        let (rows, gone) = self.liveness.rows(&mut self.requesters, self.capacity, |key| key.tgid)?;
+        self.ended += gone.iter().map(|value| value.requests).sum::<u64>();
         Ok(Kswapd {
             nodes: self.nodes()?,
             requesters: rows.iter().map(|(key, value)| requester(key, value)).collect(),
@@ -69,22 +66,11 @@ impl Reader {
                     sleeps: node.sleeps,
                     awake_ns: node.awake_ns,
                     awake_since_ns: (node.awake_since_ns != 0).then_some(node.awake_since_ns),
-                    ..KswapdNode::default()
+                    cycle_ns: histogram(&node.cycles),
                 });
             }
         }
         Ok(nodes)
-    }
-
-    fn forget_ended(&mut self, rows: &mut Vec<(RequesterKey, Requester)>) -> io::Result<()> {
-        let (gone, living) = rows.drain(..).partition(|(key, _)| self.liveness.is_gone(key.tgid));
-        *rows = living;
-        let gone: Vec<(RequesterKey, Requester)> = gone;
-        for (key, value) in gone {
-            self.requesters.delete(&key)?;
-            self.ended += value.requests;
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,12 @@
 //! Which processes of the kernel's maps still exist.
 
+use std::io;
+
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+
+use observer_ebpf::abi::Plain;
+
+use super::maps::Table;
 
 /// Inode of the first PID namespace (`PROC_PID_INIT_INO`), whose numbers the kernel side uses.
 const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -23,6 +29,26 @@ impl Liveness {
     pub(super) fn is_gone(self, tgid: u32) -> bool {
         let Ok(pid) = i32::try_from(tgid) else { return false };
         self.sees_host && pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+    }
+}
+
+impl Liveness {
+    /// Reads a table whose keys belong to processes. When it is more than half full, what belongs to processes that have
+    /// ended is taken out to make room, and handed over second.
+    pub(super) fn rows<K: Plain, V: Plain>(
+        self,
+        table: &mut Table<K, V>,
+        capacity: u32,
+        tgid: impl Fn(&K) -> u32,
+    ) -> io::Result<(Vec<(K, V)>, Vec<V>)> {
+        let mut rows = Vec::new();
+        table.for_each(|key, value| rows.push((*key, *value)))?;
+        if rows.len() <= capacity as usize / 2 {
+            return Ok((rows, Vec::new()));
+        }
+        let (gone, living): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(key, _)| self.is_gone(tgid(key)));
+        gone.iter().try_for_each(|(key, _)| table.delete(key))?;
+        Ok((living, gone.into_iter().map(|(_, value)| value).collect()))
     }
 }
 

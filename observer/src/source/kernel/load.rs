@@ -15,6 +15,7 @@ use super::{
     Options, bpf_sys,
     btf::{self, Btf},
     fields::{self, Resolved},
+    names::Enums,
     probes::{Arg, Attach, Form, PROBES, ProbeSpec},
     sizes::Sizes,
 };
@@ -45,6 +46,8 @@ pub(super) struct Object {
     counts_runs: bool,
     /// Read-only globals of kernel fields that are not there.
     missing: Vec<&'static str>,
+    /// Words for the kernel's numbers.
+    enums: Enums,
 }
 
 /// Why a program is not there.
@@ -75,7 +78,7 @@ impl Object {
         let counts_runs = std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|b| b.starts_with(b"1"));
         let all_absent = |refusal: Refusal| {
             let probes = PROBES.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
-            Self { ebpf: None, probes, counts_runs, missing: Vec::new() }
+            Self { ebpf: None, probes, counts_runs, missing: Vec::new(), enums: Enums::default() }
         };
         let kernel = match Btf::read(&options.btf) {
             Ok(btf) => btf,
@@ -95,7 +98,7 @@ impl Object {
         let wanted = PROBES.iter().filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
         let probes = wanted.map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
         let missing = resolved.iter().filter(|r| r.is_missing()).map(|r| r.field.symbol).collect();
-        Self { ebpf: Some(ebpf), probes, counts_runs, missing }
+        Self { ebpf: Some(ebpf), probes, counts_runs, missing, enums: Enums::of(&kernel) }
     }
 
     /// True if a probe that fills this part of the snapshot is attached.
@@ -107,6 +110,11 @@ impl Object {
     /// Read-only globals of kernel fields that the running kernel does not have.
     pub(super) fn missing(&self) -> &[&'static str] {
         &self.missing
+    }
+
+    /// Words for the kernel's numbers; without BTF none.
+    pub(super) fn enums(&self) -> &Enums {
+        &self.enums
     }
 
     /// True if the probe is at work.

@@ -5,17 +5,22 @@
 
 mod bpf_sys;
 pub mod btf;
+mod compaction;
 mod fields;
 mod kswapd;
 mod living;
 mod load;
 mod maps;
+mod names;
 mod netns;
 mod oom;
 mod page_alloc;
 pub mod probes;
 mod reclaim;
+mod retry;
 mod ring;
+mod scans;
+mod shrinker;
 mod sizes;
 mod socket;
 mod sockets;
@@ -73,6 +78,12 @@ struct Readers {
     page_alloc: Option<page_alloc::Reader>,
     reclaim: Option<reclaim::Reader>,
     kswapd: Option<kswapd::Reader>,
+    scans: Option<scans::ScanReader>,
+    throttles: Option<scans::ThrottleReader>,
+    compaction: Option<compaction::CompactionReader>,
+    extfrag: Option<compaction::ExtfragReader>,
+    shrinkers: Option<shrinker::Reader>,
+    retries: Option<retry::Reader>,
     oom: Option<oom::Reader>,
     namespaces: Option<tcp::Namespaces>,
     closed: Option<tcp::ClosedReader>,
@@ -88,6 +99,10 @@ impl Readers {
         let works = |probes: &[&str]| probes.iter().all(|probe| object.works(probe));
         let [page_alloc, reclaim, kswapd, oom, closed] =
             ["page_alloc", "reclaim", "kswapd", "oom", "tcp.closed"].map(|part| object.feeds(part));
+        let [scans, throttles, compaction, extfrag, shrinkers, retries] =
+            ["reclaim.scans", "reclaim.throttles", "compaction", "extfrag", "shrinkers", "retries"]
+                .map(|part| object.feeds(part));
+        let enums = object.enums().clone();
         let (kswapd_nodes, namespaces) = (works(&["kswapd_wake", "kswapd_sleep"]), works(&["tcp_states"]));
         let counted = tcp::Counted {
             retransmits: works(&["tcp_retransmits", "tcp_synack_retransmits"])
@@ -107,6 +122,18 @@ impl Readers {
             kswapd: opened(kswapd, "kswapd", &mut failures, || {
                 kswapd::Reader::open(ebpf, sizes.kswapd_requesters, kswapd_nodes)
             }),
+            scans: opened(scans, "reclaim.scans", &mut failures, || scans::ScanReader::open(ebpf, page_size)),
+            throttles: opened(throttles, "reclaim.throttles", &mut failures, || {
+                scans::ThrottleReader::open(ebpf, enums.throttle.clone())
+            }),
+            compaction: opened(compaction, "compaction", &mut failures, || {
+                compaction::CompactionReader::open(ebpf, &enums)
+            }),
+            extfrag: opened(extfrag, "extfrag", &mut failures, || {
+                compaction::ExtfragReader::open(ebpf, &enums, sizes.fallbacks)
+            }),
+            shrinkers: opened(shrinkers, "shrinkers", &mut failures, || shrinker::Reader::open(ebpf)),
+            retries: opened(retries, "retries", &mut failures, || retry::Reader::open(ebpf, sizes.retries, page_size)),
             oom: opened(oom, "oom", &mut failures, || oom::Reader::open(ebpf, page_size)),
             namespaces: opened(namespaces, "tcp.namespaces", &mut failures, || {
                 tcp::Namespaces::open(ebpf, sizes.namespaces, counted)
@@ -151,6 +178,16 @@ impl Kernel {
         snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush)), "page_alloc", coverage);
         snapshot.reclaim = keep(readers.reclaim.as_mut().map(reclaim::Reader::read), "reclaim", coverage);
         snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
+        if let Some(reclaim) = &mut snapshot.reclaim {
+            reclaim.scans = keep(readers.scans.as_mut().map(scans::ScanReader::read), "reclaim.scans", coverage);
+            let throttles = readers.throttles.as_mut().map(scans::ThrottleReader::read);
+            reclaim.throttles = keep(throttles, "reclaim.throttles", coverage);
+        }
+        let compaction = readers.compaction.as_mut().map(compaction::CompactionReader::read);
+        snapshot.compaction = keep(compaction, "compaction", coverage);
+        snapshot.extfrag = keep(readers.extfrag.as_mut().map(compaction::ExtfragReader::read), "extfrag", coverage);
+        snapshot.shrinkers = keep(readers.shrinkers.as_mut().map(shrinker::Reader::read), "shrinkers", coverage);
+        snapshot.retries = keep(readers.retries.as_mut().map(retry::Reader::read), "retries", coverage);
         snapshot.oom = keep(readers.oom.as_mut().map(|r| r.read(oom_lost)), "oom", coverage);
         let tcp = &mut snapshot.tcp;
         tcp.namespaces = keep(readers.namespaces.as_mut().map(tcp::Namespaces::read), "tcp.namespaces", coverage);

@@ -108,6 +108,56 @@ pub const PROBES: &[ProbeSpec] = &[
     },
     tp("memcg_reclaim_end", "mm_vmscan_memcg_reclaim_end", &[form("obs_memcg_end", &[Int])], "reclaim"),
     ProbeSpec {
+        fields: &["task", "kswapd"],
+        replaced_by: Some("/proc/vmstat pgscan_*, pgsteal_*, of the whole host"),
+        ..tp(
+            "reclaim_scans",
+            "mm_vmscan_lru_shrink_inactive",
+            &[form("obs_lru_shrink", &[Int, Int, Int, Ptr("reclaim_stat"), Int, Int])],
+            "reclaim.scans",
+        )
+    },
+    ProbeSpec {
+        replaced_by: Some("/proc/vmstat pgscan_direct_throttle, nr_throttled_written"),
+        ..tp(
+            "reclaim_throttles",
+            "mm_vmscan_throttled",
+            &[form("obs_throttled", &[Int, Int, Int, Int])],
+            "reclaim.throttles",
+        )
+    },
+    ProbeSpec {
+        replaced_by: Some("/proc/vmstat compact_stall, compact_daemon_wake"),
+        ..tp("compaction_begin", "mm_compaction_begin", &[form("obs_compact_begin", &[])], "compaction")
+    },
+    ProbeSpec {
+        fields: &["compaction"],
+        replaced_by: Some("/proc/vmstat compact_success, compact_fail"),
+        ..tp(
+            "compaction_end",
+            "mm_compaction_end",
+            &[form("obs_compact_end", &[Ptr("compact_control"), Int, Int, Int, Int])],
+            "compaction",
+        )
+    },
+    tp("extfrag", "mm_page_alloc_extfrag", &[form("obs_extfrag", &[Ptr("page"), Int, Int, Int, Int])], "extfrag"),
+    ProbeSpec {
+        fields: &["shrinker"],
+        replaced_by: Some("/proc/vmstat slabs_scanned"),
+        ..tp("shrinker_begin", "mm_shrink_slab_start", &[form("obs_shrink_begin", &[Ptr("shrinker")])], "shrinkers")
+    },
+    ProbeSpec {
+        fields: &[],
+        ..tp("shrinker_end", "mm_shrink_slab_end", &[form("obs_shrink_end", &[Ptr("shrinker"), Int, Int])], "shrinkers")
+    },
+    tp(
+        "reclaim_retries",
+        "reclaim_retry_zone",
+        &[form("obs_retry_reclaim", &[Ptr("zoneref"), Int, Int, Int, Int, Int, Int])],
+        "retries",
+    ),
+    tp("compact_retries", "compact_retry", &[form("obs_retry_compact", &[Int, Int, Int, Int, Int, Int])], "retries"),
+    ProbeSpec {
         replaced_by: Some("/proc/vmstat oom_kill, the kernel log"),
         ..tp(
             "oom",

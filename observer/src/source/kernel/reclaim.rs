@@ -49,21 +49,11 @@ impl Reader {
                 latency_ns: histogram(&value.latency),
             });
         })?;
-        let mut processes = Vec::new();
-        self.by_process.for_each(|key, value| processes.push((*key, *value)))?;
-        if processes.len() > self.capacity as usize / 2 {
-            self.forget_ended(&mut processes)?;
-        }
+        // What ended processes did stays in the counts of their cgroup.
+        let (processes, _) = self.liveness.rows(&mut self.by_process, self.capacity, |key| key.tgid)?;
         out.by_process = processes.iter().map(|(key, value)| process(key, value, page_size)).collect();
         self.in_flight.for_each(|key, value| out.in_flight.push(in_flight(key, value)))?;
         Ok(out)
-    }
-
-    /// Makes room: what ended processes did stays in the counts of their cgroup.
-    fn forget_ended(&mut self, rows: &mut Vec<(ProcessKey, ByProcess)>) -> io::Result<()> {
-        let (gone, living): (Vec<_>, Vec<_>) = rows.drain(..).partition(|(key, _)| self.liveness.is_gone(key.tgid));
-        *rows = living;
-        gone.iter().try_for_each(|(key, _)| self.by_process.delete(key))
     }
 }
 
@@ -82,7 +72,7 @@ fn process(key: &ProcessKey, value: &ByProcess, page_size: u64) -> ProcessReclai
         cgroup: cgroup(key.cgroup),
         kind: kind(key.kind),
         totals: totals(&value.totals, page_size),
-        latency_ns: Default::default(),
+        latency_ns: histogram(&value.latency.map(u64::from)),
     }
 }
 

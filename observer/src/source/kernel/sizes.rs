@@ -1,6 +1,6 @@
 //! How large the maps are, from one memory budget.
 
-use observer_ebpf::abi::{Plain, kswapd, page_alloc, reclaim, tcp};
+use observer_ebpf::abi::{Plain, compaction, kswapd, page_alloc, reclaim, retry, tcp};
 
 /// Bytes that the kernel adds to each element of a preallocated hash: `struct htab_elem` and its share of buckets.
 const HASH_OVERHEAD: usize = 80;
@@ -18,6 +18,16 @@ pub(super) struct Sizes {
     pub(super) reclaims_in_flight: u32,
     /// Cgroups that reclaim is counted for.
     pub(super) reclaim_cgroups: u32,
+    /// Sums of pages looked at.
+    pub(super) scans: u32,
+    /// Sums of waits inside of reclaim.
+    pub(super) throttles: u32,
+    /// Cgroups that compaction is counted for.
+    pub(super) compacting_cgroups: u32,
+    /// Processes, orders and types that fallbacks are counted for.
+    pub(super) fallbacks: u32,
+    /// Processes that retries are counted for.
+    pub(super) retries: u32,
     /// Network namespaces that TCP is counted for, one value a possible CPU.
     pub(super) namespaces: u32,
     /// Open connections whose begin is remembered.
@@ -27,43 +37,43 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Shares a budget in bytes on a machine of so many possible CPUs: three eighths to page allocations, the rest in
-    /// sixteenths.
+    /// Shares a budget in bytes on a machine of so many possible CPUs, in 64ths: a third to page allocations, which every
+    /// process has.
     pub(super) fn within(budget: usize, cpus: usize) -> Self {
-        let sixteenth = budget / 16;
+        let part = |n: usize| budget / 64 * n;
         Self {
-            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(6 * sixteenth, 262_144),
-            kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(sixteenth, 16_384),
-            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(2 * sixteenth, 32_768),
-            reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(sixteenth, 32_768),
-            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(2 * sixteenth, 16_384),
-            namespaces: share_bytes(sixteenth, size_of::<tcp::Counts>() * cpus, 4096),
-            births: share::<u64, tcp::Birth>(2 * sixteenth, 65_536),
-            closed: share::<tcp::ClosedKey, tcp::Closed>(sixteenth, 16_384),
+            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(22), 262_144),
+            kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(part(3), 16_384),
+            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(part(8), 32_768),
+            reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(part(3), 32_768),
+            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(part(8), 16_384),
+            scans: share::<reclaim::ScanKey, reclaim::Scan>(part(1) / 2, 16_384),
+            throttles: share::<reclaim::ThrottleKey, reclaim::Throttle>(part(1) / 2, 16_384),
+            compacting_cgroups: share::<compaction::Key, compaction::Value>(part(2), 8192),
+            fallbacks: share::<compaction::FallbackKey, compaction::Fallback>(part(1), 16_384),
+            retries: share::<retry::Key, retry::Value>(part(1), 16_384),
+            namespaces: share_bytes(part(4), size_of::<tcp::Counts>() * cpus, 4096),
+            births: share::<u64, tcp::Birth>(part(7), 65_536),
+            closed: share::<tcp::ClosedKey, tcp::Closed>(part(4), 16_384),
         }
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 8] {
-        let Self {
-            alloc_processes,
-            kswapd_requesters,
-            reclaim_processes,
-            reclaims_in_flight,
-            reclaim_cgroups,
-            namespaces,
-            births,
-            closed,
-        } = *self;
+    pub(super) fn entries(&self) -> [(&'static str, u32); 13] {
         [
-            ("obs_tcp_netns", namespaces),
-            ("obs_tcp_births", births),
-            ("obs_tcp_closed", closed),
-            ("obs_alloc_procs", alloc_processes),
-            ("obs_kswapd_reqs", kswapd_requesters),
-            ("obs_rec_process", reclaim_processes),
-            ("obs_rec_begun", reclaims_in_flight),
-            ("obs_rec_cgroup", reclaim_cgroups),
+            ("obs_tcp_netns", self.namespaces),
+            ("obs_tcp_births", self.births),
+            ("obs_tcp_closed", self.closed),
+            ("obs_alloc_procs", self.alloc_processes),
+            ("obs_kswapd_reqs", self.kswapd_requesters),
+            ("obs_rec_process", self.reclaim_processes),
+            ("obs_rec_begun", self.reclaims_in_flight),
+            ("obs_rec_cgroup", self.reclaim_cgroups),
+            ("obs_rec_scans", self.scans),
+            ("obs_rec_waits", self.throttles),
+            ("obs_cmp_cgroup", self.compacting_cgroups),
+            ("obs_extfrag_who", self.fallbacks),
+            ("obs_retries", self.retries),
         ]
     }
 }

@@ -1,0 +1,76 @@
+//! Shrinkers: begin and end paired per task. A shrinker does not enter reclaim again, so a task has one at a time.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{btf_tracepoint, map},
+    maps::{Array, HashMap},
+    programs::BtfTracePointContext,
+};
+use observer_ebpf::abi::{
+    losses::Loss,
+    reclaim::BUCKETS,
+    shrinker::{Begun, Value},
+};
+
+use super::{BPF_NOEXIST, losses::lost};
+use crate::kernel::{arg, atomic_add, field, log2_bucket, now, offsets, tid, typed_arg};
+
+#[map(name = "obs_shr_begun")]
+static IN_FLIGHT: HashMap<u32, Begun> = HashMap::with_max_entries(1024, 0);
+
+/// By address of the function.
+#[map(name = "obs_shr_funcs")]
+static FUNCTIONS: HashMap<u64, Value> = HashMap::with_max_entries(256, 0);
+
+/// What a new function starts from: nobody writes it.
+#[map(name = "obs_shr_zero")]
+static ZERO: Array<Value> = Array::with_max_entries(1, 0);
+
+/// `vmscan:mm_shrink_slab_start(shr, sc, ...)`.
+#[btf_tracepoint(function = "mm_shrink_slab_start")]
+fn obs_shrink_begin(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the user side has checked the tracepoint's arguments.
+    let shrinker = unsafe { typed_arg(ctx.as_ptr(), 0) };
+    let function = field(shrinker, &offsets::SHRINKER_SCAN).unwrap_or(0);
+    // One that finds no place is counted when it ends.
+    let _ = IN_FLIGHT.insert(tid(), Begun { begin_ns: now(), function }, 0);
+    0
+}
+
+/// `vmscan:mm_shrink_slab_end(shr, nid, shrinker_retval, unused_scan_cnt, new_scan_cnt, total_scan)`.
+#[btf_tracepoint(function = "mm_shrink_slab_end")]
+fn obs_shrink_end(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: as above. The register holds an `int`, of which the upper half means nothing.
+    let freed = unsafe { arg(ctx.as_ptr(), 2) } & u64::from(u32::MAX);
+    let tid = tid();
+    let Some(begun) = IN_FLIGHT.get_ptr(tid) else {
+        lost(Loss::ShrinkerBeginUnseen);
+        return 0;
+    };
+    // SAFETY: the map gave the pointer; only this task writes and deletes its entry.
+    let begun = unsafe { *begun };
+    let _ = IN_FLIGHT.remove(tid);
+    let ns = now() - begun.begin_ns;
+    if FUNCTIONS.get_ptr(begun.function).is_none()
+        && let Some(zero) = ZERO.get(0)
+    {
+        let _ = FUNCTIONS.insert(begun.function, zero, BPF_NOEXIST);
+    }
+    let Some(value) = FUNCTIONS.get_ptr_mut(begun.function) else {
+        lost(Loss::ShrinkersFull);
+        return 0;
+    };
+    // SAFETY: the map gave the pointer; the mask keeps the index inside. Two that end at once may lose the longer one of
+    // them: the histogram has both.
+    unsafe {
+        atomic_add(&raw mut (*value).count, 1);
+        atomic_add(&raw mut (*value).total_ns, ns);
+        atomic_add(&raw mut (*value).freed, freed);
+        if (*value).max_ns < ns {
+            (*value).max_ns = ns;
+        }
+        let bucket = log2_bucket(ns) as usize & (BUCKETS - 1);
+        atomic_add((&raw mut (*value).latency).cast::<u64>().add(bucket), 1);
+    }
+    0
+}
