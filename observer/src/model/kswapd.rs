@@ -6,9 +6,13 @@ use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, rate, sort_descending},
+    interval::{Interval, rate, ratio, sort_descending},
 };
-use crate::snapshot::{self, Name, kswapd::KswapdNode, kswapd::KswapdRequester};
+use crate::snapshot::{
+    self, Log2Histogram, Name, Snapshot,
+    kswapd::{KswapdNode, KswapdRequester},
+    reclaim::{Scan, Scanner},
+};
 
 /// kswapd over an interval.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +34,14 @@ pub struct Node {
     pub wakes: Option<f64>,
     /// Share of the interval in which it worked, 0 to 1. The kernel's word: from wake to sleep, waits included.
     pub awake_ratio: Option<f64>,
+    /// Bytes a second that it looked at. `None` without the probe of reclaim scans.
+    pub scanned: Option<f64>,
+    /// Bytes a second that it reclaimed.
+    pub reclaimed: Option<f64>,
+    /// What it reclaimed of what it looked at in the interval, 0 to 1. `None` if it looked at nothing.
+    pub efficiency: Option<f64>,
+    /// Nanoseconds of the cycles that ended in the interval, from wake to sleep.
+    pub cycle_ns: Log2Histogram,
     /// For how long it has worked without a pause, in seconds; `None` while it sleeps.
     pub awake_for_seconds: Option<f64>,
 }
@@ -48,38 +60,70 @@ pub struct Requester {
     pub per_second: Option<f64>,
 }
 
+/// A moment's kswapd: the counts, the scans of reclaim, and when they were read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) kswapd: &'a snapshot::kswapd::Kswapd,
+    pub(super) scans: Option<&'a [Scan]>,
+    pub(super) monotonic_ns: u64,
+}
+
+impl<'a> At<'a> {
+    /// `None` if the snapshot has no kswapd.
+    pub(super) fn of(snapshot: &'a Snapshot) -> Option<Self> {
+        Some(Self {
+            kswapd: snapshot.kswapd.as_ref()?,
+            scans: snapshot.reclaim.as_ref().and_then(|r| r.scans.as_deref()),
+            monotonic_ns: snapshot.stamp.monotonic_ns,
+        })
+    }
+
+    fn node(&self, node: u32) -> Option<&'a KswapdNode> {
+        self.kswapd.nodes.iter().find(|n| n.node == node)
+    }
+
+    /// Bytes that the node's kswapd looked at and reclaimed. `None` without the probe.
+    fn scanned(&self, node: u32) -> Option<(u64, u64)> {
+        let own = self.scans?.iter().filter(|s| s.by == Scanner::Kswapd && s.node == node);
+        Some(own.fold((0, 0), |sum, s| (sum.0 + s.scanned_bytes, sum.1 + s.reclaimed_bytes)))
+    }
+}
+
 /// Time awake until `at_ns`, the cycle that goes on included.
 fn awake_until(node: &KswapdNode, at_ns: u64) -> u64 {
     node.awake_ns + node.awake_since_ns.map_or(0, |since| at_ns.saturating_sub(since))
 }
 
-impl Kswapd {
-    pub(super) fn new(
-        (now, now_ns): (&snapshot::kswapd::Kswapd, u64),
-        before: Option<(&snapshot::kswapd::Kswapd, u64)>,
-        interval: Option<Interval>,
-        paths: &Paths<'_>,
-    ) -> Self {
-        let interval = interval.filter(|_| before.is_some());
-        let nodes = now
-            .nodes
-            .iter()
-            .map(|n| {
-                let absent = KswapdNode::default();
-                let old = before.map(|(b, ns)| (b.nodes.iter().find(|o| o.node == n.node).unwrap_or(&absent), ns));
-                let awake = rate(interval, Some(awake_until(n, now_ns)), old.map(|(o, ns)| awake_until(o, ns)));
-                Node {
-                    node: n.node,
-                    wakes: rate(interval, Some(n.wakes), old.map(|(o, _)| o.wakes)),
-                    awake_ratio: awake.map(|ns_per_s| (ns_per_s / 1e9).min(1.0)),
-                    awake_for_seconds: n.awake_since_ns.map(|since| now_ns.saturating_sub(since) as f64 / 1e9),
-                }
-            })
-            .collect();
+impl Node {
+    fn new(n: &KswapdNode, now: At<'_>, before: Option<At<'_>>, interval: Option<Interval>) -> Self {
+        let absent = KswapdNode::default();
+        let old = before.map(|b| (b.node(n.node).unwrap_or(&absent), b.monotonic_ns));
+        let awake = rate(interval, Some(awake_until(n, now.monotonic_ns)), old.map(|(o, ns)| awake_until(o, ns)));
+        let (scanned, scanned_before) = (now.scanned(n.node), before.and_then(|b| b.scanned(n.node)));
+        let grown = |part: fn((u64, u64)) -> u64| part(scanned?).checked_sub(part(scanned_before?));
+        let (looked_at, taken) = (grown(|s| s.0), grown(|s| s.1));
+        let per_second = |bytes: Option<u64>| Some(interval?.per_second(bytes?));
+        Self {
+            node: n.node,
+            wakes: rate(interval, Some(n.wakes), old.map(|(o, _)| o.wakes)),
+            awake_ratio: awake.map(|ns_per_s| (ns_per_s / 1e9).min(1.0)),
+            scanned: per_second(looked_at),
+            reclaimed: per_second(taken),
+            efficiency: taken.zip(looked_at).and_then(|(taken, looked_at)| ratio(taken, looked_at)),
+            cycle_ns: old.and_then(|(o, _)| n.cycle_ns.since(&o.cycle_ns)).unwrap_or_else(|| n.cycle_ns.clone()),
+            awake_for_seconds: n.awake_since_ns.map(|since| now.monotonic_ns.saturating_sub(since) as f64 / 1e9),
+        }
+    }
+}
 
+impl Kswapd {
+    pub(super) fn new(now: At<'_>, before: Option<At<'_>>, interval: Option<Interval>, paths: &Paths<'_>) -> Self {
+        let interval = interval.filter(|_| before.is_some());
+        let nodes = now.kswapd.nodes.iter().map(|n| Node::new(n, now, before, interval)).collect();
         let old: HashMap<_, _> =
-            before.map(|(b, _)| b.requesters.iter().map(|r| (key(r), r.requests)).collect()).unwrap_or_default();
+            before.map(|b| b.kswapd.requesters.iter().map(|r| (key(r), r.requests)).collect()).unwrap_or_default();
         let mut requesters: Vec<_> = now
+            .kswapd
             .requesters
             .iter()
             .map(|r| {
@@ -94,8 +138,8 @@ impl Kswapd {
             .filter(|r| r.requests_in_interval > 0)
             .collect();
         sort_descending(&mut requesters, |r| r.requests_in_interval as f64);
-        let old_other = before.map_or(0, |(b, _)| b.other_requests);
-        Self { nodes, requesters, other_requests: now.other_requests.saturating_sub(old_other) }
+        let old_other = before.map_or(0, |b| b.kswapd.other_requests);
+        Self { nodes, requesters, other_requests: now.kswapd.other_requests.saturating_sub(old_other) }
     }
 }
 

@@ -96,10 +96,8 @@ impl Model {
                     &paths,
                 )
             }),
-            kswapd: now.kswapd.as_ref().map(|k| {
-                let before = before.and_then(|b| b.kswapd.as_ref().map(|k| (k, b.stamp.monotonic_ns)));
-                kswapd::Kswapd::new((k, now.stamp.monotonic_ns), before, interval, &paths)
-            }),
+            kswapd: kswapd::At::of(now)
+                .map(|k| kswapd::Kswapd::new(k, before.and_then(kswapd::At::of), interval, &paths)),
             compaction: now
                 .compaction
                 .as_ref()

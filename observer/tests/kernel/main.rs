@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod hostile;
 mod kswapd;
+mod kswapd_ftrace;
 mod lifecycle;
 mod make_recordings;
 mod oom;

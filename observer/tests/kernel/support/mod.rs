@@ -9,6 +9,7 @@ pub(crate) mod netns;
 pub(crate) mod observer;
 pub(crate) mod perf;
 pub(crate) mod socket;
+pub(crate) mod trace;
 pub(crate) mod wait;
 pub(crate) mod workload;
 
