@@ -16,6 +16,7 @@ mod oom;
 mod page_alloc;
 mod page_alloc_totals;
 mod reclaim;
+mod reclaim_inside;
 mod recording;
 mod soak;
 mod tcp_counts;

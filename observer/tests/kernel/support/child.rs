@@ -32,6 +32,7 @@ extern "C" fn before_main() {
             say("ready");
             stop_here();
         }
+        Some("files") => files(number(1)),
         Some("pipes") => pipes(number(1)),
         other => panic!("no workload is called {other:?}"),
     }
@@ -74,6 +75,21 @@ fn fault_step(count: usize) {
     fault(count);
     say("done");
     stop_here();
+}
+
+/// `files N`: N empty files in a new folder, which go again in the end. Their inodes and names stay in the kernel's caches.
+fn files(count: usize) {
+    call_me("obs-files");
+    let folder = std::env::temp_dir().join(format!("observer-test-files-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a new folder");
+    say("ready");
+    stop_here();
+    for n in 0..count {
+        std::fs::File::create(folder.join(n.to_string())).expect("a new file");
+    }
+    say("done");
+    stop_here();
+    std::fs::remove_dir_all(&folder).expect("our folder");
 }
 
 /// `turns P N`: P processes on one CPU, each with N faults, one fault a turn, strictly one after the other.
