@@ -77,8 +77,8 @@ pub struct Cgroup {
     pub min: Option<u64>,
     /// Most that it ever used. Source: `memory.max_usage_in_bytes` (v1), `memory.peak` (v2).
     pub peak: Option<u64>,
-    /// Limit of its swap (v2), of memory and swap together (v1). `None` also where there is none.
-    /// Source: `memory.memsw.limit_in_bytes`, `memory.swap.max`.
+    /// Limit of its swap (v2); the lowest limit of memory and swap together along its path (v1). `None` also where there is none.
+    /// Source: `hierarchical_memsw_limit` of memory.stat, `memory.swap.max`.
     pub swap_limit: Option<u64>,
     /// Kernel memory charged to it. Source: `memory.kmem.usage_in_bytes` (v1), `kernel` of memory.stat (v2).
     pub kernel: Option<u64>,

@@ -17,6 +17,9 @@ pub struct PageAlloc {
     pub exited: Vec<CgroupAlloc>,
     /// What found no place in the kernel's map, whoever asked for it.
     pub other: AllocCounts,
+    /// Ended processes of cgroups that are gone, beyond those that [`Self::exited`] keeps: memory must not grow with every
+    /// cgroup that ever was.
+    pub vanished: AllocCounts,
 }
 
 /// Allocations of one process in one cgroup.
@@ -92,6 +95,7 @@ impl PageAlloc {
     /// All requests since the probes were attached.
     pub fn total(&self) -> AllocCounts {
         let mut sum = self.other;
+        sum.add(&self.vanished);
         self.processes.iter().for_each(|p| sum.add(&p.counts));
         self.exited.iter().for_each(|c| sum.add(&c.counts));
         sum

@@ -21,6 +21,8 @@ pub enum ReclaimKind {
 pub struct Reclaim {
     /// Ended reclaims by the cgroup of the task that stalled, with the latency histogram.
     pub by_cgroup: Vec<CgroupReclaim>,
+    /// Ended reclaims of cgroups that are gone and made room in the kernel's map, by kind.
+    pub vanished: Vec<CgroupReclaim>,
     /// Ended reclaims by the process that stalled.
     pub by_process: Vec<ProcessReclaim>,
     /// Reclaims that have begun and not ended.
@@ -113,6 +115,15 @@ pub struct ReclaimTotals {
     pub total_ns: u64,
     /// Bytes that were reclaimed.
     pub reclaimed_bytes: u64,
+}
+
+impl ReclaimTotals {
+    /// Adds other sums.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.total_ns += other.total_ns;
+        self.reclaimed_bytes += other.reclaimed_bytes;
+    }
 }
 
 /// A reclaim that has begun and not ended.

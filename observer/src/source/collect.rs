@@ -3,12 +3,14 @@
 use std::os::fd::BorrowedFd;
 
 use super::cgroup::{self, CgroupReader};
+use super::container::Containers;
 use super::file::{Buffer, Root};
 use super::kernel::{self, Kernel};
 use super::link::LinkReader;
+use super::memory::CostlyMemory;
 use super::oom_paths::OomPaths;
 use super::process::{self, Units};
-use super::{Malformed, SourceError, host, memory, pressure, tcp, zoneinfo};
+use super::{Malformed, SourceError, host, memory, pressure, tcp};
 use crate::snapshot::coverage::{Coverage, Source};
 use crate::snapshot::oom::OomKill;
 use crate::snapshot::{Host, Snapshot};
@@ -49,6 +51,8 @@ pub struct Collector {
     buffer: Buffer,
     kernel: Option<Kernel>,
     cgroups: Option<CgroupReader>,
+    containers: Containers,
+    memory: CostlyMemory,
     links: Option<LinkReader>,
     oom_paths: OomPaths,
 }
@@ -61,14 +65,26 @@ impl Collector {
         let host = host::host(&options.root, &mut buffer, units);
         let oom_paths = OomPaths::new(options.max_cgroups);
         let kernel = options.object.map(|object| Kernel::load(object, &options.kernel).0);
-        Self { options, units, host, buffer, kernel, cgroups: None, links: None, oom_paths }
+        Self {
+            options,
+            units,
+            host,
+            buffer,
+            kernel,
+            cgroups: None,
+            containers: Containers::default(),
+            memory: CostlyMemory::default(),
+            links: None,
+            oom_paths,
+        }
     }
 
     /// Reads everything now.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = Snapshot { stamp: host::stamp(), host: self.host.clone(), ..Snapshot::default() };
         if let Some(kernel) = &mut self.kernel {
-            kernel.read(&mut snapshot);
+            let cgroups = self.cgroups.as_ref();
+            kernel.read(&mut snapshot, &|id| cgroups.is_some_and(|reader| reader.is_gone(id)));
         }
         self.read_memory(&mut snapshot);
         self.read_network(&mut snapshot);
@@ -103,8 +119,10 @@ impl Collector {
         let memory = &mut snapshot.memory;
         memory.meminfo = self.file(coverage, Source::MEMINFO, memory::meminfo);
         memory.vmstat = self.file(coverage, Source::VMSTAT, |b| memory::vmstat(b, page_size));
-        memory.zones = self.file(coverage, Source::ZONEINFO, |b| zoneinfo::zoneinfo(b, page_size));
+        memory.zones = self.file(coverage, Source::ZONEINFO, |b| memory::zoneinfo(b, page_size));
         memory.buddy = self.file(coverage, Source::BUDDYINFO, memory::buddyinfo);
+        let (root, buffer) = (&self.options.root, &mut self.buffer);
+        self.memory.read(root, buffer, page_size, snapshot.stamp, memory, coverage);
         let stalls = crate::snapshot::pressure::Pressure {
             memory: self.file(coverage, Source::PRESSURE_MEMORY, pressure::resource),
             cpu: self.file(coverage, Source::PRESSURE_CPU, pressure::resource),
@@ -134,7 +152,8 @@ impl Collector {
             Ok(read)
         });
         let cgroups = noted(&mut snapshot.coverage, Source::CGROUPS, read);
-        if let Some((cgroups, sources)) = cgroups {
+        if let Some((mut cgroups, sources)) = cgroups {
+            self.containers.fill(&self.options.root, &mut cgroups.list);
             self.oom_paths.learn(&cgroups);
             snapshot.coverage.sources.extend(sources);
             snapshot.cgroups = Some(cgroups);
@@ -218,7 +237,7 @@ mod tests {
         let mut collector = Collector::new(files_of(Root::at(folder.path())));
         let snapshot = collector.snapshot();
         let missing = missing(&snapshot);
-        assert_eq!(missing.len(), 11, "all but rtnetlink, which has no folder: {missing:?}");
+        assert_eq!(missing.len(), 17, "all but rtnetlink, which has no folder: {missing:?}");
         let reason = "cannot read /proc/meminfo: No such file or directory (os error 2)";
         assert_eq!(snapshot.coverage.source_reason(Source::MEMINFO).unwrap().as_str(), reason);
         assert_eq!(snapshot.memory, crate::snapshot::memory::Memory::default());

@@ -35,6 +35,26 @@ pub fn single_number(bytes: &[u8], field: &str) -> Result<u64, Malformed> {
     number(text).ok_or_else(|| Malformed::no_number(1, field, text))
 }
 
+/// The kernel writes space, tab, line end and backslash in a path as three octal digits.
+pub fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|_| byte == b'\\').and_then(|d| std::str::from_utf8(d).ok());
+        match octal.and_then(|d| u8::from_str_radix(d, 8).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
 /// What a value of a `name value` file is followed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -132,6 +152,11 @@ mod tests {
         for bad in [&b"18446744073709551616"[..], b"", b"-1", b"+1", b"1k", b"0x1", b" 1"] {
             assert_eq!(number(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn octal_digits_in_paths() {
+        assert_eq!(unescape(b"a\\040\\134\\x"), b"a \\\\x");
     }
 
     #[test]

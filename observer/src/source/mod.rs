@@ -6,6 +6,7 @@
 pub mod capabilities;
 pub mod cgroup;
 pub mod collect;
+pub mod container;
 pub mod doctor;
 pub mod error;
 pub mod file;
@@ -22,7 +23,6 @@ pub mod pressure;
 pub mod process;
 pub mod recording;
 pub mod tcp;
-pub mod zoneinfo;
 
 pub use collect::{Collector, Options};
 pub use error::{Malformed, SourceError};

@@ -1,4 +1,4 @@
-//! Processes by resident set. Source: /proc/PID/statm, /proc/PID/stat, /proc/PID/oom_score_adj.
+//! Processes by resident set. Source: /proc/PID/statm, stat, status, oom_score_adj.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 
 use super::file::{Buffer, Root, Shape, open_folder};
-use super::lines::{number, words};
+use super::lines::{Fields, Unit, number, words};
 use super::{Malformed, SourceError};
 use crate::snapshot::Name;
 use crate::snapshot::process::{Process, Processes};
@@ -54,6 +54,10 @@ pub fn read(root: &Root, buffer: &mut Buffer, units: Units, limit: usize) -> Res
     for (_, pid) in sizes {
         match reader.read(pid, "stat", |bytes| stat(bytes, units)) {
             Ok(Some(mut process)) => {
+                // A process that may not be looked into shows its sizes nevertheless; one that ends meanwhile has none.
+                if let Ok(Some(status)) = reader.read(pid, "status", status) {
+                    status.put(&mut process);
+                }
                 process.oom_score_adj = reader.read(pid, "oom_score_adj", oom_score_adj).ok().flatten();
                 list.push(process);
             }
@@ -136,6 +140,36 @@ pub fn stat(bytes: &[u8], units: Units) -> Result<Process, Malformed> {
         rss: rss_pages.saturating_mul(units.page_size),
         major_faults,
         ..Process::default()
+    })
+}
+
+/// Lines of /proc/PID/status in bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Status {
+    anon: Option<u64>,
+    file: Option<u64>,
+    shmem: Option<u64>,
+    swap: Option<u64>,
+    page_tables: Option<u64>,
+}
+
+impl Status {
+    fn put(self, process: &mut Process) {
+        let Self { anon, file, shmem, swap, page_tables } = self;
+        (process.anon, process.file, process.shmem) = (anon, file, shmem);
+        (process.swap, process.page_tables) = (swap, page_tables);
+    }
+}
+
+fn status(bytes: &[u8]) -> Result<Status, Malformed> {
+    let fields = Fields::from_lines(bytes, Unit::Kib)?;
+    let line = |name| fields.get(name);
+    fields.checked(Status {
+        page_tables: line("VmPTE"),
+        swap: line("VmSwap"),
+        anon: line("RssAnon"),
+        file: line("RssFile"),
+        shmem: line("RssShmem"),
     })
 }
 

@@ -183,6 +183,7 @@ fn page_alloc(second: u64) -> PageAlloc {
         ],
         exited: Vec::new(),
         other,
+        ..PageAlloc::default()
     }
 }
 

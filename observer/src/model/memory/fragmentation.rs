@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use crate::snapshot::{
-    Name,
-    memory::{Buddy, PageTypes},
+use crate::{
+    model::interval::ratio,
+    snapshot::{
+        Name,
+        memory::{Buddy, PageTypes},
+    },
 };
 
 /// Fragmentation of one zone.
@@ -25,6 +28,69 @@ pub struct Fragmentation {
     pub largest_bytes: u64,
 }
 
-pub(super) fn by_zone(_buddy: &[Buddy], _types: Option<&PageTypes>, _page_size: u64) -> Option<Vec<Fragmentation>> {
-    None
+pub(super) fn by_zone(buddy: &[Buddy], types: Option<&PageTypes>, page_size: u64) -> Vec<Fragmentation> {
+    buddy.iter().map(|zone| Fragmentation::new(zone, types, page_size)).collect()
+}
+
+impl Fragmentation {
+    fn new(zone: &Buddy, types: Option<&PageTypes>, page_size: u64) -> Self {
+        let free_bytes = in_bytes(&zone.free_blocks, page_size);
+        let total: u64 = free_bytes.iter().sum();
+        let mut too_small = 0;
+        let unusable_index = free_bytes
+            .iter()
+            .map(|bytes| {
+                let index = ratio(too_small, total).unwrap_or(1.0);
+                too_small += bytes;
+                index
+            })
+            .collect();
+        let own = types.iter().flat_map(|t| &t.list).filter(|t| (t.node, &t.zone) == (zone.node, &zone.zone));
+        Self {
+            node: zone.node,
+            zone: zone.zone.clone(),
+            by_type: own.map(|t| (t.migrate_type.clone(), in_bytes(&t.free_blocks, page_size))).collect(),
+            largest_bytes: zone.free_blocks.iter().rposition(|n| *n > 0).map_or(0, |order| page_size << order),
+            free_bytes,
+            unusable_index,
+        }
+    }
+}
+
+/// Bytes in blocks of each order.
+fn in_bytes(blocks: &[u64], page_size: u64) -> Vec<u64> {
+    blocks.iter().enumerate().map(|(order, n)| n.saturating_mul(page_size << order)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn zone(free_blocks: Vec<u64>) -> Fragmentation {
+        Fragmentation::new(&Buddy { free_blocks, ..Buddy::default() }, None, 4096)
+    }
+
+    #[test]
+    fn the_index_is_what_is_in_smaller_blocks() {
+        let f = zone(vec![4, 0, 1]);
+        assert_eq!(f.free_bytes, [4 * 4096, 0, 4 * 4096]);
+        assert_eq!(f.unusable_index, [0.0, 0.5, 0.5]);
+        assert_eq!(f.largest_bytes, 4 * 4096);
+    }
+
+    #[test]
+    fn with_nothing_free_no_request_is_met() {
+        let f = zone(vec![0, 0]);
+        assert_eq!((f.unusable_index.as_slice(), f.largest_bytes), (&[1.0, 1.0][..], 0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_grows_with_the_order(blocks in proptest::collection::vec(0u64..1000, 1..12)) {
+            let index = zone(blocks).unusable_index;
+            prop_assert!(index.is_sorted() && index.iter().all(|i| (0.0..=1.0).contains(i)));
+        }
+    }
 }

@@ -54,6 +54,12 @@ impl Growth {
     }
 }
 
+/// The interval between two readings that carry their own moment. `None` if it is the same reading.
+pub(crate) fn between(now_ns: u64, before_ns: u64) -> Option<Interval> {
+    let ns = now_ns.checked_sub(before_ns).filter(|ns| *ns > 0)?;
+    Some(Interval { seconds: ns as f64 / 1e9 })
+}
+
 /// Growth of a level per second; a level may shrink.
 pub(crate) fn per_second(interval: Interval, now: Option<u64>, before: Option<u64>) -> Option<f64> {
     Some((now? as f64 - before? as f64) / interval.seconds)

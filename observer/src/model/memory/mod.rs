@@ -88,15 +88,16 @@ impl Memory {
             zones: now.zones.clone(),
             buddy: now.buddy.clone(),
             page_types: now.page_types.clone(),
-            free: now.zones.as_ref().map(|zones| free::by_zone(zones, now.page_types.as_ref())),
+            free: now.zones.as_ref().map(|zones| free::by_zone(zones)),
             fragmentation: now
                 .buddy
                 .as_ref()
-                .and_then(|b| fragmentation::by_zone(b, now.page_types.as_ref(), page_size?)),
+                .zip(page_size)
+                .map(|(b, page_size)| fragmentation::by_zone(b, now.page_types.as_ref(), page_size)),
             nodes: now.nodes.as_ref().map(|n| node::rank(n, before.and_then(|b| b.nodes.as_ref()), interval)),
-            slabs: now.slabs.as_ref().map(|s| kernel::rank(s, before.and_then(|b| b.slabs.as_ref()), interval)),
+            slabs: now.slabs.as_ref().map(|s| kernel::rank(s, before.and_then(|b| b.slabs.as_ref()))),
             swap: now.swap.clone(),
-            shmem: now.shmem.as_ref().map(|s| Shmem::new(s, before.and_then(|b| b.shmem.as_ref()), info, interval)),
+            shmem: now.shmem.as_ref().map(|s| Shmem::new(s, before.and_then(|b| b.shmem.as_ref()), info)),
             hugepages: now.hugepages.clone(),
         }
     }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::growth::per_second;
+use super::growth::{between, per_second};
 use crate::{
-    model::interval::{Interval, ratio, sort_descending},
+    model::interval::{ratio, sort_descending},
     snapshot::{
         self,
         memory::{Meminfo, SysvShm},
@@ -44,8 +44,8 @@ impl Shmem {
         now: &snapshot::memory::Shmem,
         before: Option<&snapshot::memory::Shmem>,
         meminfo: Option<&Meminfo>,
-        interval: Option<Interval>,
     ) -> Self {
+        let interval = before.and_then(|b| between(now.read_ns, b.read_ns));
         let old: HashMap<_, _> =
             before.map(|b| b.tmpfs.iter().map(|t| (&t.device, t.used)).collect()).unwrap_or_default();
         let mut tmpfs: Vec<_> = now

@@ -58,6 +58,7 @@ fn page_alloc(n: u64) -> PageAlloc {
         }],
         exited: vec![CgroupAlloc { cgroup: Some(CgroupId(1)), counts: counts(2 * n) }],
         other: counts(3 * n),
+        ..PageAlloc::default()
     }
 }
 

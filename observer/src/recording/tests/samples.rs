@@ -134,6 +134,7 @@ pub(super) fn full() -> Snapshot {
             processes: vec![ProcessAlloc { cgroup: id, pid: 1, start_ns: Some(1), comm: comm(), counts }],
             exited: vec![CgroupAlloc { cgroup: None, counts }],
             other: counts,
+            ..PageAlloc::default()
         }),
         reclaim: Some(Reclaim {
             by_cgroup: vec![CgroupReclaim { cgroup: id, kind, totals, latency_ns }],

@@ -8,6 +8,9 @@ use crate::snapshot::Name;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Shmem {
+    /// When tmpfs were read, in nanoseconds of `CLOCK_MONOTONIC`: where reading is slow they are not read for every
+    /// snapshot.
+    pub read_ns: u64,
     /// Every tmpfs once, whatever number of mounts shows it. Source: mountinfo of each mount namespace, statfs(2).
     pub tmpfs: Vec<Tmpfs>,
     /// System V segments. Source: /proc/sysvipc/shm of observer's own IPC namespace.

@@ -8,6 +8,8 @@ use crate::snapshot::Name;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Slabs {
+    /// When it was read, in nanoseconds of `CLOCK_MONOTONIC`: where reading is slow it is not read for every snapshot.
+    pub read_ns: u64,
     /// Caches, largest first. A cache merged with others of its size carries the name of the first.
     pub list: Vec<SlabCache>,
 }

@@ -75,6 +75,8 @@ pub struct PageType {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PageTypes {
+    /// When it was read, in nanoseconds of `CLOCK_MONOTONIC`: where reading is slow it is not read for every snapshot.
+    pub read_ns: u64,
     /// Bytes of a page block, the unit in which migrate types are set.
     pub block_bytes: Option<u64>,
     /// By node, zone and type.

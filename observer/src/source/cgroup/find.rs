@@ -12,6 +12,7 @@ use crate::snapshot::Name;
 use crate::snapshot::cgroup::Hierarchy;
 use crate::source::SourceError;
 use crate::source::file::{Buffer, Root, Shape};
+use crate::source::lines::unescape;
 use crate::source::lines::words;
 
 /// Where the memory controller is.
@@ -94,24 +95,11 @@ fn cgroup_mount(line: &[u8]) -> Option<CgroupMount> {
     Some(CgroupMount { unified, names_memory, point: unescape(point), top: unescape(top) })
 }
 
-/// The kernel writes space, tab, line end and backslash in a path as three octal digits.
-fn unescape(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).filter(|_| byte == b'\\').and_then(|d| std::str::from_utf8(d).ok());
-        match octal.and_then(|d| u8::from_str_radix(d, 8).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    out
+/// Memory cgroups that the kernel counts in a hierarchy of version 1, the dying included. Source: `num_cgroups` of
+/// /proc/cgroups.
+pub fn cgroups_counted(root: &Root) -> Option<u64> {
+    let controllers = procfs::CGroupControllers::from_file(root.path("/proc/cgroups")).ok()?;
+    controllers.0.into_iter().find(|c| c.name == "memory").map(|c| u64::from(c.num_cgroups))
 }
 
 /// What /proc/cgroups says about a memory controller that is nowhere to be found.
@@ -161,7 +149,6 @@ mod tests {
     fn lines_of_other_mounts_may_hold_anything() {
         let hostile: &[u8] = b"\xff\xfe - cgroup\n\n1 2 3 4 5\n60 1 0:9 / /home/\xff\\134 rw - fuse x rw,memory\n";
         assert_eq!(chosen(&[hostile, V1_MEMORY], false).unwrap().hierarchy, Hierarchy::V1);
-        assert_eq!(unescape(b"a\\040\\134\\x"), b"a \\\\x");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub const DEFAULT_LIMIT: usize = 4096;
 pub struct CgroupReader {
     mount: Mount,
     top: OwnedFd,
+    root: Root,
     limit: usize,
     page_size: u64,
 }
@@ -40,7 +41,7 @@ impl CgroupReader {
     pub fn open(root: &Root, buffer: &mut Buffer, limit: usize, page_size: u64) -> Result<Self, SourceError> {
         let mount = find::memory_mount(root, buffer)?;
         let top = open_folder(&root.path(mount.folder()))?;
-        Ok(Self { mount, top, limit, page_size })
+        Ok(Self { mount, top, root: root.clone(), limit, page_size })
     }
 
     /// Reads every cgroup up to the limit, and says which of their files could not be read.
@@ -55,8 +56,26 @@ impl CgroupReader {
             };
             walk.put(folder, outcome.map(|()| cgroup));
         }
+        let dying = match self.mount.hierarchy {
+            Hierarchy::V2 => files.get_if_there(self.top.as_fd(), "cgroup.stat", v2::dying).ok().flatten().flatten(),
+            Hierarchy::V1 | Hierarchy::Hybrid => None,
+        };
         let sources = files.trouble.into_iter().map(|(file, trouble)| trouble.source(file)).collect();
-        Ok((walk.finish(self.mount.hierarchy), sources))
+        let mut cgroups = walk.finish(self.mount.hierarchy);
+        cgroups.dying = dying.or_else(|| self.dying_v1(&cgroups));
+        Ok((cgroups, sources))
+    }
+
+    /// Version 1 counts a cgroup of the hierarchy until the last of its memory is gone: what is not listed any more is dying.
+    fn dying_v1(&self, cgroups: &Cgroups) -> Option<u64> {
+        let whole = self.mount.top == b"/" && self.mount.hierarchy != Hierarchy::V2;
+        let counted = whole.then(|| find::cgroups_counted(&self.root)).flatten()?;
+        Some(counted.saturating_sub(cgroups.list.len() as u64 + cgroups.not_read))
+    }
+
+    /// True if there surely is no such cgroup any more; its memory may still be there.
+    pub fn is_gone(&self, id: CgroupId) -> bool {
+        path::is_gone(&self.top, id)
     }
 
     /// Path of a cgroup that may have been made after the last reading, asked for by its id.

@@ -20,6 +20,8 @@ const TOTALS: &[(&str, &str)] = &[
     ("inactive_file", "total_inactive_file"),
     ("active_file", "total_active_file"),
     ("unevictable", "total_unevictable"),
+    ("anon_thp", "total_rss_huge"),
+    ("swapcached", "total_swapcached"),
     ("pgfault", "total_pgfault"),
     ("pgmajfault", "total_pgmajfault"),
     ("workingset_refault_anon", "total_workingset_refault_anon"),
@@ -38,8 +40,15 @@ pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) 
     };
     cgroup.limit = limit.filter(|limit| !is_unlimited(*limit, page_size));
     cgroup.unlimited = limit.is_some() && cgroup.limit.is_none();
+    // Version 1 counts in each cgroup the hits of its own limit only.
     cgroup.limit_hits = files.get(folder, "memory.failcnt", |b| single_number(b, "the count"))?;
+    cgroup.own_limit_hits = cgroup.limit_hits;
     cgroup.oom_kills = files.get(folder, "memory.oom_control", oom_kills)?.flatten();
+    cgroup.peak = files.get(folder, "memory.max_usage_in_bytes", |b| single_number(b, "the peak"))?;
+    // Without accounting of swap, or of kernel memory, the files are not there.
+    cgroup.kernel =
+        files.get_if_there(folder, "memory.kmem.usage_in_bytes", |b| single_number(b, "the kernel memory"))?;
+    cgroup.swap_limit = stat.memory_and_swap_limit.filter(|limit| !is_unlimited(*limit, page_size));
     (cgroup.stat, cgroup.swap) = (stat.stat, stat.swap);
     Ok(())
 }
@@ -64,6 +73,8 @@ pub struct Stat {
     pub swap: Option<u64>,
     /// The lowest limit of the cgroup and all above it.
     pub hierarchical_limit: Option<u64>,
+    /// The lowest limit of memory and swap together of the cgroup and all above it.
+    pub memory_and_swap_limit: Option<u64>,
 }
 
 /// Parses memory.stat.
@@ -73,5 +84,6 @@ pub fn parse_stat(bytes: &[u8], page_size: u64) -> Result<Stat, Malformed> {
     let total = |name: &str| TOTALS.iter().find(|(v2, _)| *v2 == name).and_then(|(_, v1)| fields.get(v1));
     let stat = Some(CgroupStat::from_lookup(page_size, total));
     let swap = fields.get("total_swap");
-    fields.checked(Stat { stat, swap, hierarchical_limit })
+    let memory_and_swap_limit = fields.get("hierarchical_memsw_limit");
+    fields.checked(Stat { stat, swap, hierarchical_limit, memory_and_swap_limit })
 }

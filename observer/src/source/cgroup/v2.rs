@@ -20,6 +20,7 @@ pub fn read(folder: BorrowedFd<'_>, is_top: bool, files: &mut Files<'_>, cgroup:
         None => return Err(Left::NoController),
     }
     cgroup.stat = files.get(folder, "memory.stat", |b| parse_stat(b, page_size))?;
+    cgroup.kernel = cgroup.stat.as_ref().and_then(|stat| stat.kernel);
     cgroup.pressure = files.get(folder, "memory.pressure", pressure::resource)?;
     Ok(())
 }
@@ -30,8 +31,16 @@ fn read_limits(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgrou
     cgroup.limit = max.flatten();
     cgroup.high = files.get(folder, "memory.high", limit)?.flatten();
     cgroup.swap = files.get(folder, "memory.swap.current", |b| single_number(b, "the swap"))?;
-    let events = files.get(folder, "memory.events", events)?.unwrap_or_default();
-    (cgroup.limit_hits, cgroup.high_hits, cgroup.oom_kills) = (events.max, events.high, events.oom_kill);
+    cgroup.swap_limit = files.get(folder, "memory.swap.max", limit)?.flatten();
+    cgroup.low = files.get(folder, "memory.low", |b| Ok(limit(b)?.unwrap_or(u64::MAX)))?;
+    cgroup.min = files.get(folder, "memory.min", |b| Ok(limit(b)?.unwrap_or(u64::MAX)))?;
+    // Since Linux 5.19.
+    cgroup.peak = files.get_if_there(folder, "memory.peak", |b| single_number(b, "the peak"))?;
+    let all = files.get(folder, "memory.events", events)?.unwrap_or_default();
+    (cgroup.limit_hits, cgroup.high_hits, cgroup.oom_kills) = (all.max, all.high, all.oom_kill);
+    cgroup.oom_group_kills = all.oom_group_kill;
+    let own = files.get(folder, "memory.events.local", events)?.unwrap_or_default();
+    (cgroup.own_limit_hits, cgroup.own_ooms) = (own.max, own.oom);
     Ok(())
 }
 
@@ -45,13 +54,29 @@ fn limit(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
 struct Events {
     max: Option<u64>,
     high: Option<u64>,
+    oom: Option<u64>,
     oom_kill: Option<u64>,
+    oom_group_kill: Option<u64>,
 }
 
 fn events(bytes: &[u8]) -> Result<Events, Malformed> {
     let fields = Fields::from_lines(bytes, Unit::None)?;
     let line = |name| fields.get(name);
-    fields.checked(Events { max: line("max"), high: line("high"), oom_kill: line("oom_kill") })
+    fields.checked(Events {
+        max: line("max"),
+        high: line("high"),
+        oom: line("oom"),
+        oom_kill: line("oom_kill"),
+        oom_group_kill: line("oom_group_kill"),
+    })
+}
+
+/// Removed cgroups that still hold memory, from cgroup.stat of the top. `None` if the kernel does not tell.
+pub fn dying(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
+    let fields = Fields::from_lines(bytes, Unit::None)?;
+    // Those of the memory controller alone since Linux 6.12; before it a cgroup that any controller holds on to.
+    let dying = fields.get("nr_dying_subsys_memory").or_else(|| fields.get("nr_dying_descendants"));
+    fields.checked(dying)
 }
 
 /// memory.stat, children included.

@@ -117,7 +117,7 @@ impl Readers {
         let mut readers = Self {
             page_alloc: opened(page_alloc, "page_alloc", &mut failures, || page_alloc::Reader::open(ebpf, cpus)),
             reclaim: opened(reclaim, "reclaim", &mut failures, || {
-                reclaim::Reader::open(ebpf, sizes.reclaim_processes, page_size)
+                reclaim::Reader::open(ebpf, sizes.reclaim_processes, sizes.reclaim_cgroups, page_size)
             }),
             kswapd: opened(kswapd, "kswapd", &mut failures, || {
                 kswapd::Reader::open(ebpf, sizes.kswapd_requesters, kswapd_nodes)
@@ -170,13 +170,14 @@ impl Kernel {
         (kernel, coverage)
     }
 
-    /// Reads every map into its part of the snapshot and adds probes and losses to the coverage.
-    pub fn read(&mut self, snapshot: &mut Snapshot) {
+    /// Reads every map into its part of the snapshot and adds probes and losses to the coverage. `is_gone` tells whether a
+    /// cgroup surely is no more; what was counted for it makes room when it must.
+    pub fn read(&mut self, snapshot: &mut Snapshot, is_gone: &dyn Fn(CgroupId) -> bool) {
         let flush = self.object.program("page_alloc_flush").map(AsFd::as_fd);
         let oom_lost = self.loss(RawLoss::OomRingFull);
         let (readers, coverage) = (&mut self.readers, &mut snapshot.coverage);
-        snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush)), "page_alloc", coverage);
-        snapshot.reclaim = keep(readers.reclaim.as_mut().map(reclaim::Reader::read), "reclaim", coverage);
+        snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush, is_gone)), "page_alloc", coverage);
+        snapshot.reclaim = keep(readers.reclaim.as_mut().map(|r| r.read(is_gone)), "reclaim", coverage);
         snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
         if let Some(reclaim) = &mut snapshot.reclaim {
             reclaim.scans = keep(readers.scans.as_mut().map(scans::ScanReader::read), "reclaim.scans", coverage);

@@ -15,7 +15,7 @@ use super::{
     maps::{Array, Table},
 };
 use crate::snapshot::{
-    Name,
+    CgroupId, Name,
     page_alloc::{self as snapshot, AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
 };
 
@@ -23,6 +23,9 @@ const _: () = assert!(ORDERS == snapshot::ORDERS, "the snapshot tells other orde
 
 /// Times a CPU is asked again when the flush interrupted the probe there. The probe is at work for some nanoseconds.
 const RETRIES: u32 = 1000;
+
+/// Cgroups whose ended processes are kept apart before those that are gone are summed.
+const MOST_EXITED: usize = 2048;
 
 /// Reader of the page allocation maps.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Reader {
     gone: HashSet<Key>,
     /// Counts of ended processes, whose keys were deleted from the map.
     exited: HashMap<u64, AllocCounts>,
+    /// Counts of ended processes of cgroups that are gone.
+    vanished: AllocCounts,
     /// Times a slot could not be flushed, so that a snapshot lacks what it held.
     late: u64,
 }
@@ -50,6 +55,7 @@ impl Reader {
             liveness: Liveness::new(),
             gone: HashSet::new(),
             exited: HashMap::new(),
+            vanished: AllocCounts::default(),
             late: 0,
         })
     }
@@ -60,7 +66,12 @@ impl Reader {
     }
 
     /// Reads all counts. `flush` is the program that empties the slots; without it they come late.
-    pub(super) fn read(&mut self, flush: Option<BorrowedFd<'_>>) -> io::Result<PageAlloc> {
+    /// `is_gone` tells whether a cgroup surely is no more.
+    pub(super) fn read(
+        &mut self,
+        flush: Option<BorrowedFd<'_>>,
+        is_gone: &dyn Fn(CgroupId) -> bool,
+    ) -> io::Result<PageAlloc> {
         for cpu in 0..self.cpus {
             let done = flush.is_some_and(|program| flush_cpu(program, cpu));
             self.late += u64::from(!done);
@@ -86,8 +97,30 @@ impl Reader {
             }
         }
         self.gone = gone;
+        self.fold_vanished(&processes, is_gone);
         let exited = self.exited.iter().map(|(id, counts)| CgroupAlloc { cgroup: cgroup(*id), counts: *counts });
-        Ok(PageAlloc { processes, exited: exited.collect(), other: counts(&self.other.get(0)?) })
+        Ok(PageAlloc {
+            processes,
+            exited: exited.collect(),
+            other: counts(&self.other.get(0)?),
+            vanished: self.vanished,
+        })
+    }
+
+    /// Bounds the memory of [`Self::exited`]. A cgroup that still has a row of a process is kept: its sum must not shrink.
+    fn fold_vanished(&mut self, processes: &[ProcessAlloc], is_gone: &dyn Fn(CgroupId) -> bool) {
+        if self.exited.len() <= MOST_EXITED {
+            return;
+        }
+        let in_use: HashSet<u64> = processes.iter().filter_map(|p| p.cgroup).map(|id| id.0).collect();
+        let vanished = &mut self.vanished;
+        self.exited.retain(|id, counts| {
+            let keep = *id == 0 || in_use.contains(id) || !is_gone(CgroupId(*id));
+            if !keep {
+                vanished.add(counts);
+            }
+            keep
+        });
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn load_with(options: &Options) -> Kernel {
 /// What the kernel side has counted until now.
 pub(crate) fn read(kernel: &mut Kernel) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    kernel.read(&mut snapshot);
+    kernel.read(&mut snapshot, &|_| false);
     assert!(snapshot.coverage.sources.iter().all(|s| s.missing.is_none()), "{:?}", snapshot.coverage.sources);
     snapshot
 }

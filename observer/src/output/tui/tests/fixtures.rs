@@ -270,7 +270,7 @@ fn page_alloc(n: u64, names: &Names) -> PageAlloc {
         })
         .collect();
     let exited = vec![CgroupAlloc { cgroup: Some(CgroupId(77)), counts: counts(n * 100, 0, 0) }];
-    PageAlloc { processes, exited, other: counts(n * 7, 0, 0) }
+    PageAlloc { processes, exited, other: counts(n * 7, 0, 0), ..PageAlloc::default() }
 }
 
 fn reclaim(n: u64, names: &Names) -> Reclaim {

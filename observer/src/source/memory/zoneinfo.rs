@@ -1,9 +1,9 @@
 //! Zones of the page allocator with their watermarks. Source: /proc/zoneinfo.
 
-use super::Malformed;
-use super::lines::{number, numbered, words};
-use super::memory::zone_head;
-use crate::snapshot::memory::Zone;
+use super::basic::zone_head;
+use crate::snapshot::memory::{Memory, PageType, Zone};
+use crate::source::Malformed;
+use crate::source::lines::{number, numbered, words};
 
 /// Parses /proc/zoneinfo; `page_size` turns its pages into bytes.
 pub fn zoneinfo(bytes: &[u8], page_size: u64) -> Result<Vec<Zone>, Malformed> {
@@ -37,6 +37,12 @@ fn read_line(zone: &mut Zone, line: usize, text: &[u8], page_size: u64) -> Resul
         zone.lowmem_reserve = list.collect::<Result<_, _>>()?;
         return Ok(());
     }
+    if first == b"count:" {
+        // One line for each CPU.
+        let count = bytes(words.next().unwrap_or_default(), "count")?;
+        zone.per_cpu = Some(zone.per_cpu.unwrap_or(0).saturating_add(count));
+        return Ok(());
+    }
     // The per-CPU lists further down write `high:`, with a colon.
     let (field, slot) = match first {
         b"pages" if words.next() == Some(b"free") => ("pages free", &mut zone.free),
@@ -45,6 +51,10 @@ fn read_line(zone: &mut Zone, line: usize, text: &[u8], page_size: u64) -> Resul
         b"low" => ("low", &mut zone.low),
         b"high" => ("high", &mut zone.high),
         b"managed" => ("managed", &mut zone.managed),
+        b"spanned" => ("spanned", &mut zone.spanned),
+        b"present" => ("present", &mut zone.present),
+        b"cma" => ("cma", &mut zone.cma),
+        b"nr_free_highatomic" => ("nr_free_highatomic", &mut zone.free_highatomic),
         b"nr_free_cma" => ("nr_free_cma", &mut zone.free_cma),
         _ => return Ok(()),
     };
@@ -56,6 +66,20 @@ fn read_line(zone: &mut Zone, line: usize, text: &[u8], page_size: u64) -> Resul
 fn list_word(word: &[u8]) -> &[u8] {
     let word = word.strip_prefix(b"(").unwrap_or(word);
     word.strip_suffix(b",").or_else(|| word.strip_suffix(b")")).unwrap_or(word)
+}
+
+/// Before Linux 6.13 /proc/zoneinfo does not tell what is free for atomic requests of a high order: the lists of that type
+/// do.
+pub(super) fn fill_highatomic(memory: &mut Memory, page_size: u64) {
+    let (Some(zones), Some(types)) = (&mut memory.zones, &memory.page_types) else { return };
+    for zone in zones.iter_mut().filter(|z| z.free_highatomic.is_none()) {
+        let own =
+            |t: &&PageType| (t.node, &t.zone) == (zone.node, &zone.zone) && t.migrate_type.as_str() == "HighAtomic";
+        zone.free_highatomic = types.list.iter().find(own).filter(|t| !t.at_least).map(|t| {
+            let pages = t.free_blocks.iter().enumerate().map(|(order, n)| n << order).sum::<u64>();
+            pages.saturating_mul(page_size)
+        });
+    }
 }
 
 #[cfg(test)]
