@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::interval::{Interval, rate, ratio, sort_descending};
-use crate::snapshot::{self, CgroupId, Cgroups, Name, Snapshot};
+use crate::snapshot::{
+    self, CgroupId, Cgroups, Name, Snapshot,
+    cgroup::{CgroupStat, Hierarchy},
+};
 
 /// Paths of cgroups by id, from both ends of an interval: a cgroup that was removed in it keeps its name.
 #[derive(Debug, Default)]
@@ -38,12 +41,50 @@ pub struct Cgroup {
     pub growth: Option<f64>,
     /// Times a second that the hard limit was met.
     pub limit_hits: Option<f64>,
+    /// Times a second that its own hard limit was met, not that of a cgroup below.
+    pub own_limit_hits: Option<f64>,
+    /// Times a second that its throttling limit was met (v2).
+    pub high_hits: Option<f64>,
+    /// Page cache that reclaim could take from it at once: of files, neither tmpfs nor dirty nor under writeback. `None` if
+    /// memory.stat lacks a line for it.
+    pub reclaimable: Option<u64>,
     /// Faults a second that read from a device.
     pub major_faults: Option<f64>,
     /// Bytes a second that came back soon after reclaim took them, anonymous and file.
     pub refaults: Option<f64>,
+    /// The anonymous part of [`Self::refaults`]: it came back from swap.
+    pub refaults_anon: Option<f64>,
+    /// The file part of [`Self::refaults`].
+    pub refaults_file: Option<f64>,
     /// OOM kills in the interval.
     pub oom_kills: Option<u64>,
+}
+
+/// The hierarchy as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Which hierarchy was read.
+    pub hierarchy: Hierarchy,
+    /// Cgroups that were read.
+    pub listed: u64,
+    /// Cgroups that vanished between being listed and being read.
+    pub vanished: u64,
+    /// Cgroups beyond the limit of one snapshot.
+    pub not_read: u64,
+    /// Removed cgroups that still hold memory: zombies.
+    pub dying: Option<u64>,
+}
+
+impl Summary {
+    pub(super) fn new(now: &Cgroups) -> Self {
+        Self {
+            hierarchy: now.hierarchy,
+            listed: now.list.len() as u64,
+            vanished: now.vanished,
+            not_read: now.not_read,
+            dying: now.dying,
+        }
+    }
 }
 
 /// All cgroups, largest use first.
@@ -55,11 +96,9 @@ pub fn rank(now: &Cgroups, before: Option<&Cgroups>, interval: Option<Interval>)
 }
 
 fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Option<Interval>) -> Cgroup {
-    let stat =
-        |c: &snapshot::Cgroup, field: fn(&snapshot::cgroup::CgroupStat) -> Option<u64>| c.stat.as_ref().and_then(field);
-    let of = |field: fn(&snapshot::cgroup::CgroupStat) -> Option<u64>| {
-        rate(interval, stat(now, field), before.and_then(|b| stat(b, field)))
-    };
+    let stat = |c: &snapshot::Cgroup, field: fn(&CgroupStat) -> Option<u64>| c.stat.as_ref().and_then(field);
+    let of =
+        |field: fn(&CgroupStat) -> Option<u64>| rate(interval, stat(now, field), before.and_then(|b| stat(b, field)));
     Cgroup {
         limit_ratio: now.usage.zip(now.limit).and_then(|(usage, limit)| ratio(usage, limit)),
         working_set: now
@@ -71,7 +110,12 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
             .zip(before.and_then(|b| b.usage))
             .map(|((i, now), before)| (now as f64 - before as f64) / i.seconds),
         limit_hits: rate(interval, now.limit_hits, before.and_then(|b| b.limit_hits)),
+        own_limit_hits: rate(interval, now.own_limit_hits, before.and_then(|b| b.own_limit_hits)),
+        high_hits: rate(interval, now.high_hits, before.and_then(|b| b.high_hits)),
+        reclaimable: now.stat.as_ref().and_then(reclaimable),
         major_faults: of(|s| s.pgmajfault),
+        refaults_anon: of(|s| s.workingset_refault_anon_bytes),
+        refaults_file: of(|s| s.workingset_refault_file_bytes),
         refaults: match (of(|s| s.workingset_refault_anon_bytes), of(|s| s.workingset_refault_file_bytes)) {
             (None, None) => None,
             (anon, file) => Some(anon.unwrap_or(0.0) + file.unwrap_or(0.0)),
@@ -82,4 +126,10 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
             .and_then(|(now, before)| now.checked_sub(before)),
         now: now.clone(),
     }
+}
+
+fn reclaimable(stat: &CgroupStat) -> Option<u64> {
+    let files = stat.inactive_file? + stat.active_file?;
+    let busy = stat.file_dirty.unwrap_or(0) + stat.file_writeback.unwrap_or(0);
+    Some(files.saturating_sub(busy))
 }

@@ -40,6 +40,8 @@ pub struct Model {
     pub pressure: Option<Pressure>,
     /// Memory cgroups, largest use first.
     pub cgroups: Option<Vec<cgroup::Cgroup>>,
+    /// The hierarchy of cgroups as a whole.
+    pub cgroup_summary: Option<cgroup::Summary>,
     /// Processes, largest resident set first.
     pub processes: Option<Processes>,
     /// Page allocations.
@@ -75,13 +77,14 @@ impl Model {
         let interval = before.and_then(|b| Interval::between(b, now));
         let before = before.filter(|_| interval.is_some());
         let paths = Paths::new(now, before);
-        Self {
+        let mut model = Self {
             stamp: now.stamp,
             host: now.host.clone(),
             interval,
             memory: memory::Memory::new(&now.memory, before.map(|b| &b.memory), interval, now.host.page_size),
             pressure: now.pressure.clone(),
             cgroups: now.cgroups.as_ref().map(|c| cgroup::rank(c, before.and_then(|b| b.cgroups.as_ref()), interval)),
+            cgroup_summary: now.cgroups.as_ref().map(cgroup::Summary::new),
             processes: now.processes.clone(),
             page_alloc: now
                 .page_alloc
@@ -122,6 +125,8 @@ impl Model {
             tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             coverage: now.coverage.clone(),
-        }
+        };
+        model.evictions = eviction::find(&model);
+        model
     }
 }
