@@ -101,6 +101,8 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
         kernel: series,
         memory: "1G".to_owned(),
         cpus: 2,
+        numa: 1,
+        disk: None,
         adds: vec![(test.clone(), in_test.to_owned()), (built.observer.clone(), in_observer.to_owned())],
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         append: String::new(),

@@ -25,6 +25,8 @@ hostname vm
 ip link set lo up
 # Nothing loads these when their device is opened: that device is made by them.
 modprobe loop
+# Nor this one: there is no udev to see the disk, which not every guest has.
+modprobe virtio_blk
 for line in ttyS1 ttyS2; do stty -F /dev/$line raw -echo; done
 
 # As a child: were the command the first program, its death would be the kernel's.

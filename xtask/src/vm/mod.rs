@@ -1,7 +1,11 @@
-//! Runs a command under another Linux kernel: a stock Debian kernel in a throw-away qemu guest without disk or network.
+//! Runs a command under another Linux kernel: a stock Debian kernel in a throw-away qemu guest without network, and without
+//! disk unless it is asked for.
 //!
 //! The guest's root file system is two archives joined: one for each kernel, kept under `target/vm`, with a shell, tools
 //! and modules; and one for each run, with what was added for it. Emulation only: no `/dev/kvm` is needed.
+//!
+//! For memory under pressure: `--mem 512M` is short of memory soon (less is too little for the tests themselves),
+//! `--disk 256M` is a disk to swap to, `modprobe zram` gives one in memory, `--numa 2` makes two nodes.
 
 mod archive;
 mod base;
@@ -43,6 +47,12 @@ pub(crate) struct Args {
     /// Processors of the guest
     #[arg(long, default_value_t = 2, value_name = "N")]
     cpus: u32,
+    /// NUMA nodes of the guest, each with an equal share of its memory and processors
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    numa: u32,
+    /// Give the guest an empty disk, `/dev/vda`: for swap (`mkswap /dev/vda; swapon /dev/vda`) or a file system
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<String>,
     /// Put a file or a folder into the guest, at DEST or at its own path, with the shared libraries of a program
     #[arg(long = "add", value_name = "FILE[:DEST]")]
     adds: Vec<String>,
@@ -66,6 +76,10 @@ pub(crate) struct Guest {
     /// As qemu's `-m` takes it.
     pub(crate) memory: String,
     pub(crate) cpus: u32,
+    /// NUMA nodes, at least 1.
+    pub(crate) numa: u32,
+    /// Size of an empty disk.
+    pub(crate) disk: Option<String>,
     /// (path here, path in the guest)
     pub(crate) adds: Vec<(PathBuf, String)>,
     /// Programs from PATH.
@@ -82,6 +96,8 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
         kernel: args.kernel,
         memory: args.mem,
         cpus: args.cpus,
+        numa: args.numa,
+        disk: args.disk,
         adds,
         tools: args.tools,
         append: args.append,

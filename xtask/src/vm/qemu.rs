@@ -2,7 +2,7 @@
 
 use super::Guest;
 use crate::{exec, paths};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -41,6 +41,7 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
             "none",
         ])
         .args(["-smp", &guest.cpus.to_string(), "-m", &guest.memory])
+        .args(numa(guest)?)
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
@@ -55,6 +56,13 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
         .arg(file_line(&console))
         .args(["-serial", "stdio", "-serial"])
         .arg(file_line(&status));
+    if let Some(size) = &guest.disk {
+        let disk = run_dir.join("disk");
+        let file = fs::File::create(&disk).with_context(|| format!("cannot make {}", disk.display()))?;
+        file.set_len(parse_size(size)?).with_context(|| format!("cannot make {} so large", disk.display()))?;
+        let drive = format!("file={},if=virtio,format=raw,cache=unsafe", disk.display());
+        command.args(["-drive", &drive]);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     exec::clean(&mut command);
     // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe.
@@ -77,6 +85,39 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
     fs::copy(&console, &kept).with_context(|| format!("cannot copy {} to {}", console.display(), kept.display()))?;
     let text = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
     Ok(Ending::Died { why: last_words(&text), console: kept })
+}
+
+/// Divides memory and processors between the nodes. Nothing for one node, which is what qemu makes by itself.
+fn numa(guest: &Guest) -> Result<Vec<String>> {
+    if guest.numa < 2 {
+        return Ok(Vec::new());
+    }
+    if guest.cpus < guest.numa {
+        bail!("{} nodes need as many processors, not {}", guest.numa, guest.cpus);
+    }
+    let bytes = parse_size(&guest.memory)? / u64::from(guest.numa);
+    let mut arguments = Vec::new();
+    for node in 0..guest.numa {
+        // The last processors go to the last node.
+        let first = node * guest.cpus / guest.numa;
+        let last = (node + 1) * guest.cpus / guest.numa - 1;
+        arguments.extend(["-object".to_owned(), format!("memory-backend-ram,id=node{node},size={bytes}")]);
+        arguments.extend(["-numa".to_owned(), format!("node,nodeid={node},memdev=node{node},cpus={first}-{last}")]);
+    }
+    Ok(arguments)
+}
+
+/// Bytes of a size as qemu's `-m` takes it: MiB, unless a letter says other.
+fn parse_size(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "M" | "m" => 20,
+        "K" | "k" => 10,
+        "G" | "g" => 30,
+        _ => bail!("{text} is no size such as 512M or 2G"),
+    };
+    let number: u64 = digits.parse().with_context(|| format!("{text} is no size such as 512M or 2G"))?;
+    number.checked_mul(1 << shift).with_context(|| format!("{text} is too large"))
 }
 
 fn file_line(path: &Path) -> std::ffi::OsString {
@@ -132,6 +173,16 @@ mod tests {
         assert_eq!(last_words(log), "[5.0] Oops: int3: 0000 [#1]");
         assert_eq!(last_words("[0.1] Linux\n[0.2] end\n"), "[0.2] end");
         assert_eq!(last_words(""), "the kernel said nothing");
+    }
+
+    #[test]
+    fn sizes_are_those_of_qemu() {
+        assert_eq!(parse_size("512M").unwrap(), 512 << 20);
+        assert_eq!(parse_size("512").unwrap(), 512 << 20);
+        assert_eq!(parse_size("2g").unwrap(), 2 << 30);
+        for wrong in ["", "M", "1.5G", "1T", "99999999999999G"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
