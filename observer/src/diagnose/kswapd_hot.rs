@@ -1,6 +1,6 @@
 //! kswapd works without a pause, or works for nothing.
 
-use super::{Evidence, Finding, Outcome, Rule, Severity, Window};
+use super::{Evidence, Finding, Outcome, Rule, Severity, Window, common::mean};
 use crate::{model::Model, units};
 
 /// Seconds of history that the rule looks at.
@@ -89,13 +89,6 @@ fn check(window: &Window<'_>) -> Outcome {
         )
     };
     Outcome::Fires(Finding { rule: RULE.name, severity, verdict, evidence, advice })
-}
-
-/// Mean of a rate over the models that have it, weighted by their intervals.
-fn mean(models: &[Model], rate: impl Fn(&Model) -> Option<f64>) -> Option<f64> {
-    let parts: Vec<_> = models.iter().filter_map(|m| Some((rate(m)?, m.interval?.seconds))).collect();
-    let seconds: f64 = parts.iter().map(|(_, s)| s).sum();
-    (seconds > 0.0).then(|| parts.iter().map(|(rate, s)| rate * s).sum::<f64>() / seconds)
 }
 
 /// The node whose kswapd was awake for the largest share of the time.

@@ -3,18 +3,33 @@
 //! A rule sees a window of models, newest last, and answers with a finding, with silence, or with the data that it
 //! lacks. Adding one is a file here and a row in [`RULES`].
 
+mod cache_eviction;
+mod cgroup_at_limit;
+mod common;
+mod dirty_throttling;
 mod kswapd_hot;
 mod reclaim_stalls;
 mod retransmissions;
+mod swap_thrash;
 #[cfg(test)]
 mod testing;
+mod zombie_cgroups;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{model::Model, snapshot::Name};
 
 /// Every rule, in the order in which findings of equal severity are shown.
-pub const RULES: &[Rule] = &[reclaim_stalls::RULE, kswapd_hot::RULE, retransmissions::RULE];
+pub const RULES: &[Rule] = &[
+    reclaim_stalls::RULE,
+    cgroup_at_limit::RULE,
+    kswapd_hot::RULE,
+    cache_eviction::RULE,
+    swap_thrash::RULE,
+    dirty_throttling::RULE,
+    zombie_cgroups::RULE,
+    retransmissions::RULE,
+];
 
 /// A rule.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,222 @@
+//! A memory cgroup is at its limit: with page cache that reclaim can take, or without any.
+
+use super::{
+    Evidence, Finding, Outcome, Rule, Severity, Window,
+    common::{cgroup, mean, needs_interval, no_source, process, top_allocator},
+};
+use crate::{
+    model::{Model, cgroup::Cgroup},
+    snapshot::{CgroupId, coverage::Source},
+    units,
+};
+
+/// Seconds of history that the rule looks at.
+const LOOK_BACK_SECONDS: f64 = 10.0;
+/// Share of the hard limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU.
+const AT_LIMIT: f64 = 0.95;
+/// Share of the limit that must be page cache to be taken, or the next request finds nothing to reclaim.
+const NO_CACHE: f64 = 0.05;
+/// Bytes a second that come back soon after they were taken from which the cache is too small for its use.
+const REFAULTS: f64 = 1024.0 * 1024.0;
+/// Seconds stalled in each second from which work is slowed down.
+const STALLED: f64 = 0.05;
+
+pub(super) const RULE: Rule = Rule {
+    name: "cgroup_at_limit",
+    about: "A memory cgroup is at its limit, with page cache to reclaim or without.",
+    check,
+};
+
+/// What the limit does to a cgroup.
+struct AtLimit<'a> {
+    row: &'a Cgroup,
+    hits: f64,
+    stalled: Option<f64>,
+    refaults: f64,
+    severity: Severity,
+    has_cache: Option<bool>,
+    throttled: bool,
+}
+
+fn check(window: &Window<'_>) -> Outcome {
+    if let Some(outcome) = needs_interval(window) {
+        return outcome;
+    }
+    let Some(cgroups) = &window.newest().cgroups else {
+        return no_source(window, "limits and use of memory cgroups", Source::CGROUPS);
+    };
+    let (models, _) = window.last(LOOK_BACK_SECONDS);
+    let worst = cgroups.iter().filter_map(|row| at_limit(models, row)).max_by(|a, b| {
+        let weight = |x: &AtLimit<'_>| (x.severity, x.hits);
+        weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    worst.map_or(Outcome::Quiet, |worst| Outcome::Fires(finding(window, &worst)))
+}
+
+fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
+    let of = |field: fn(&Cgroup) -> Option<f64>| {
+        mean(models, |m| m.cgroups.as_ref()?.iter().find(|c| c.now.id == row.now.id).and_then(field))
+    };
+    let hits = of(|c| c.own_limit_hits.or(c.limit_hits)).unwrap_or(0.0);
+    let throttled = of(|c| c.high_hits).unwrap_or(0.0) > 0.0;
+    let near = row.limit_ratio.is_some_and(|r| r >= AT_LIMIT);
+    let over_high = row.now.usage.zip(row.now.high).is_some_and(|(usage, high)| usage as f64 >= high as f64 * AT_LIMIT);
+    if hits <= 0.0 && !(throttled && over_high) {
+        return None;
+    }
+    let limit = row.now.limit.or(row.now.high);
+    let has_cache =
+        row.reclaimable.zip(limit).map(|(reclaimable, limit)| reclaimable as f64 >= limit as f64 * NO_CACHE);
+    let stalled = stalled_ratio(models, row.now.id);
+    let refaults = of(|c| c.refaults).unwrap_or(0.0);
+    let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
+    let severity = match has_cache {
+        Some(false) if near || over_high => Severity::Critical,
+        _ if slowed || throttled => Severity::Warning,
+        _ => Severity::Info,
+    };
+    Some(AtLimit { row, hits, stalled, refaults, severity, has_cache, throttled })
+}
+
+/// Seconds that tasks of the cgroup stalled in each second.
+fn stalled_ratio(models: &[Model], id: CgroupId) -> Option<f64> {
+    mean(models, |m| {
+        let own = m.reclaim.as_ref()?.cgroups.iter().filter(|c| c.cgroup == Some(id));
+        Some(own.filter_map(|c| c.stalls.stalled_ratio).sum())
+    })
+}
+
+fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
+    let row = at.row;
+    let bytes = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bytes);
+    let name = cgroup(Some(&row.now.path), None);
+    let mut evidence = vec![Evidence::new(
+        "use and hard limit",
+        format!("{} of {}", bytes(row.now.usage), if row.now.unlimited { "none".into() } else { bytes(row.now.limit) }),
+        "memory.usage_in_bytes, memory.limit_in_bytes (v1); memory.current, memory.max (v2)",
+    )];
+    evidence.push(Evidence::new(
+        "page cache that reclaim can take",
+        bytes(row.reclaimable),
+        "memory.stat inactive_file + active_file - dirty - writeback",
+    ));
+    if let Some(stat) = &row.now.stat {
+        let value = format!("anonymous {}, tmpfs {}", bytes(stat.anon), bytes(stat.shmem));
+        evidence.push(Evidence::new("what only swap can take", value, "memory.stat"));
+    }
+    evidence.push(Evidence::new(
+        "times that the limit was met",
+        units::per_second(at.hits),
+        "memory.failcnt (v1), memory.events.local max (v2)",
+    ));
+    if at.throttled {
+        let high = format!("use {} of {}", bytes(row.now.usage), bytes(row.now.high));
+        evidence.push(Evidence::new("throttled above memory.high", high, "memory.events high"));
+    }
+    if let Some(stalled) = at.stalled {
+        evidence.push(Evidence::new(
+            "its tasks stalled in reclaim, seconds each second",
+            format!("{stalled:.2}"),
+            "vmscan:mm_vmscan_memcg_reclaim_{begin,end}",
+        ));
+    }
+    evidence.push(Evidence::new(
+        "came back soon after it was taken",
+        units::bytes_per_second(at.refaults),
+        "memory.stat workingset_refault_{anon,file}",
+    ));
+    if let Some(p) = top_allocator(window.newest(), Some(row.now.id)) {
+        evidence.push(Evidence::new(
+            format!("allocates most in it: {}", process(&p.comm, p.pid)),
+            units::or_unknown(p.allocs.allocations, units::per_second),
+            "kmem:mm_page_alloc",
+        ));
+    }
+    let limit = if at.hits > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
+    let (verdict, advice) = match at.has_cache {
+        Some(false) => (
+            format!("{name} is at its {limit} and has no page cache left to give: an OOM kill in it is near"),
+            vec![
+                "Raise the limit, or find what grows: `observer report memory` names the processes that allocate in it.".into(),
+                "If it may wait for swap, give it some: memory.swap.max (v2), memory.memsw.limit_in_bytes (v1).".into(),
+            ],
+        ),
+        _ if at.severity >= Severity::Warning => (
+            format!("{name} is at its {limit}, and its page cache is too small for its work"),
+            vec![
+                "It reads again what was just dropped, or waits until something is: raise the limit by about the rate of refaults times the time between uses.".into(),
+                "If one process streams through large files, let it use O_DIRECT or POSIX_FADV_DONTNEED, or give it a cgroup of its own.".into(),
+            ],
+        ),
+        _ => (
+            format!("{name} is at its {limit}, which only makes it drop page cache that it does not use again"),
+            vec!["Nothing needs to be done: the limit works as it should. Its use minus inactive_file is what it really needs.".into()],
+        ),
+    };
+    Finding { rule: RULE.name, severity: at.severity, verdict, evidence, advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::testing::{fired, models, snapshot_at},
+        snapshot::{self, Cgroups, Name, cgroup::CgroupStat},
+    };
+
+    const LIMIT: u64 = 100 << 20;
+
+    /// A second in which a cgroup met its limit that often, with so much cache and so many bytes refaulted.
+    fn outcome(hits: u64, cache: u64, refaults: u64) -> Outcome {
+        let at = |second: u64| {
+            let mut s = snapshot_at(second);
+            let stat = CgroupStat {
+                inactive_file: Some(cache),
+                active_file: Some(0),
+                workingset_refault_file_bytes: Some(refaults * second),
+                workingset_refault_anon_bytes: Some(0),
+                ..CgroupStat::default()
+            };
+            let cgroup = snapshot::Cgroup {
+                id: CgroupId(7),
+                path: Name::from("/web"),
+                usage: Some(LIMIT - 4096),
+                limit: Some(LIMIT),
+                own_limit_hits: Some(hits * second),
+                stat: Some(stat),
+                ..snapshot::Cgroup::default()
+            };
+            s.cgroups = Some(Cgroups { list: vec![cgroup], ..Cgroups::default() });
+            s
+        };
+        check(&Window::new(&models(&[at(1), at(2)])).unwrap())
+    }
+
+    #[test]
+    fn full_of_cache_that_nobody_misses_is_well() {
+        let finding = fired(outcome(100, LIMIT / 2, 0));
+        assert_eq!(finding.severity, Severity::Info);
+        assert!(finding.verdict.contains("/web"), "{}", finding.verdict);
+    }
+
+    #[test]
+    fn cache_that_is_read_again_is_too_small() {
+        assert_eq!(fired(outcome(100, LIMIT / 2, 8 << 20)).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn without_cache_a_kill_is_near() {
+        assert_eq!(fired(outcome(1, 1 << 20, 0)).severity, Severity::Critical);
+    }
+
+    #[test]
+    fn a_cgroup_that_stands_at_its_limit_and_asks_for_nothing_is_quiet() {
+        assert_eq!(outcome(0, 1 << 20, 0), Outcome::Quiet);
+    }
+
+    #[test]
+    fn without_cgroups_it_cannot_tell() {
+        let models = models(&[snapshot_at(1), snapshot_at(2)]);
+        assert!(matches!(check(&Window::new(&models).unwrap()), Outcome::NoData { .. }));
+    }
+}
