@@ -22,6 +22,8 @@ pub struct Reclaim {
     pub processes: Vec<Process>,
     /// Reclaims that have begun and not ended, oldest first.
     pub in_flight: Vec<Ongoing>,
+    /// Waits inside of reclaim, most time first. `None` without the probe.
+    pub throttles: Option<Vec<Throttle>>,
 }
 
 /// Ended reclaims.
@@ -67,6 +69,23 @@ pub struct Process {
     pub kind: ReclaimKind,
     /// What was counted.
     pub stalls: Stalls,
+}
+
+/// Waits of one kind in one cgroup over the interval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Throttle {
+    /// Memory cgroup of the tasks that waited.
+    pub cgroup: Option<CgroupId>,
+    /// Its path, `None` if it is not known.
+    pub path: Option<Name>,
+    /// What was waited for, in the kernel's word.
+    pub reason: Name,
+    /// Waits.
+    pub count: u64,
+    /// Waits a second.
+    pub per_second: Option<f64>,
+    /// Seconds waited in each second; above 1 when several tasks wait at once.
+    pub waited_ratio: Option<f64>,
 }
 
 /// A reclaim that goes on.
@@ -162,7 +181,11 @@ impl Reclaim {
             })
             .collect();
         sort_descending(&mut in_flight, |o| o.age_seconds);
-        Self { cgroups, processes, in_flight }
+        let throttles = now.throttles.as_ref().map(|t| {
+            let before = before.and_then(|b| b.throttles.as_deref());
+            throttles(t, before, interval, paths)
+        });
+        Self { cgroups, processes, in_flight, throttles }
     }
 
     /// All cgroups' stalls of one kind together.
@@ -175,4 +198,35 @@ impl Reclaim {
         }
         Stalls::new(sum, None, interval)
     }
+}
+
+fn throttles(
+    now: &[snapshot::reclaim::Throttle],
+    before: Option<&[snapshot::reclaim::Throttle]>,
+    interval: Option<Interval>,
+    paths: &Paths<'_>,
+) -> Vec<Throttle> {
+    let interval = interval.filter(|_| before.is_some());
+    let old: HashMap<_, _> =
+        before.unwrap_or_default().iter().map(|t| ((t.cgroup, &t.reason), (t.count, t.total_ns))).collect();
+    let mut rows: Vec<(u64, Throttle)> = now
+        .iter()
+        .map(|t| {
+            let old = old.get(&(t.cgroup, &t.reason)).copied().unwrap_or_default();
+            let count = t.count.checked_sub(old.0).unwrap_or(t.count);
+            let ns = t.total_ns.checked_sub(old.1).unwrap_or(t.total_ns);
+            let row = Throttle {
+                cgroup: t.cgroup,
+                path: paths.get(t.cgroup),
+                reason: t.reason.clone(),
+                count,
+                per_second: interval.map(|i| i.per_second(count)),
+                waited_ratio: interval.map(|i| i.per_second(ns) / 1e9),
+            };
+            (ns, row)
+        })
+        .filter(|(_, row)| row.count > 0)
+        .collect();
+    sort_descending(&mut rows, |(ns, _)| *ns as f64);
+    rows.into_iter().map(|(_, row)| row).collect()
 }

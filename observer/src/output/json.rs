@@ -46,6 +46,8 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroups: Part<'a, Option<Vec<crate::model::cgroup::Cgroup>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_summary: Part<'a, Option<crate::model::cgroup::Summary>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     processes: Part<'a, Option<crate::snapshot::process::Processes>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page_alloc: Part<'a, Option<crate::model::page_alloc::PageAlloc>>,
@@ -53,6 +55,16 @@ struct Parts<'a> {
     reclaim: Part<'a, Option<crate::model::reclaim::Reclaim>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kswapd: Part<'a, Option<crate::model::kswapd::Kswapd>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compaction: Part<'a, Option<Vec<crate::model::compaction::Compaction>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extfrag: Part<'a, Option<crate::model::compaction::Extfrag>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shrinkers: Part<'a, Option<Vec<crate::model::shrinker::Shrinker>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Part<'a, Option<Vec<crate::model::retry::Retry>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evictions: Part<'a, Option<Vec<crate::model::eviction::Eviction>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oom: Part<'a, Option<crate::model::oom::Oom>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,10 +93,16 @@ impl<'a> Parts<'a> {
             memory: part(&model.memory, memory_or_oom),
             pressure: part(&model.pressure, memory),
             cgroups: part(&model.cgroups, memory_or_oom),
+            cgroup_summary: part(&model.cgroup_summary, memory_or_oom),
             processes: part(&model.processes, memory_or_oom),
             page_alloc: part(&model.page_alloc, memory),
             reclaim: part(&model.reclaim, memory),
             kswapd: part(&model.kswapd, memory),
+            compaction: part(&model.compaction, memory),
+            extfrag: part(&model.extfrag, memory),
+            shrinkers: part(&model.shrinkers, memory),
+            retries: part(&model.retries, memory_or_oom),
+            evictions: part(&model.evictions, memory),
             oom: part(&model.oom, any_of(&[Section::Oom])),
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),

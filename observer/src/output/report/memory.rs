@@ -1,6 +1,6 @@
 //! Memory of the host: use, stalls, reclaim, zones; then cgroups and who uses it.
 
-use super::{LABEL, Page, Section, bytes, memory_users};
+use super::{LABEL, Page, Section, bytes, memory_host, memory_pages, memory_reclaim, memory_users};
 use crate::{
     model::cgroup::Cgroup,
     output::text::{Column, Cut, Table},
@@ -21,8 +21,17 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     stalls(out, page);
     reclaim(out, page);
     zones(out, page);
+    if page.detailed {
+        memory_host::write(out, page);
+        memory_pages::write(out, page);
+    } else {
+        not_plain(out, page);
+    }
     cgroups(out, page);
     memory_users::write(out, page);
+    if page.detailed {
+        memory_reclaim::write(out, page);
+    }
 }
 
 fn usage(out: &mut String, page: &Page<'_>) {
@@ -174,6 +183,25 @@ fn state(zone: &Zone) -> &'static str {
     }
 }
 
+/// Share of RAM from which memory in no counter, or trapped, is worth a line of the short report.
+const WORTH_A_LINE: f64 = 0.05;
+
+/// What is said in the short report only if there is much of it.
+fn not_plain(out: &mut String, page: &Page<'_>) {
+    let memory = &page.model.memory;
+    let Some(breakdown) = &memory.breakdown else { return };
+    let total = breakdown.total as f64;
+    let much = |bytes: u64| bytes as f64 >= total * WORTH_A_LINE;
+    if let Some(unexplained) = u64::try_from(breakdown.unexplained).ok().filter(|bytes| much(*bytes)) {
+        page.fact(out, "unknown", &format!("{} of RAM is in no counter of the kernel", bytes(Some(unexplained))));
+    }
+    let trapped = memory.free.iter().flatten().map(|zone| zone.trapped()).sum::<u64>();
+    if much(trapped) {
+        let text = format!("{} of free memory is kept from ordinary requests", bytes(Some(trapped)));
+        page.fact(out, "trapped", &text);
+    }
+}
+
 const CGROUPS: &[Column] = &[
     Column::cut("cgroup", Cut::Start),
     Column::right("use"),
@@ -201,10 +229,11 @@ fn cgroups(out: &mut String, page: &Page<'_>) {
     };
     out.push('\n');
     page.subtitle(out, title);
+    zombies(out, page);
     let mut table = Table::new(CGROUPS);
     for c in rows.iter().take(page.rows()) {
         table.row([
-            c.now.path.to_string(),
+            cgroup_name(c),
             bytes(c.now.usage),
             if c.now.unlimited { "none".to_owned() } else { bytes(c.now.limit) },
             if c.now.unlimited { String::new() } else { units::or_unknown(c.limit_ratio, units::percent) },
@@ -215,6 +244,27 @@ fn cgroups(out: &mut String, page: &Page<'_>) {
     }
     table.render(out, page.style, 2);
     page.left_out(out, rows.len(), Section::Memory);
+}
+
+/// The path, and the container that it belongs to.
+fn cgroup_name(c: &Cgroup) -> String {
+    let container = c.now.container.as_ref();
+    let pod = container.and_then(|c| c.pod.as_ref());
+    match (pod, container.and_then(|c| c.name.as_ref())) {
+        (None, None) => c.now.path.to_string(),
+        (pod, name) => {
+            let words: Vec<_> = pod.into_iter().chain(name).map(ToString::to_string).collect();
+            format!("{} ({})", c.now.path, words.join("/"))
+        }
+    }
+}
+
+fn zombies(out: &mut String, page: &Page<'_>) {
+    let summary = page.model.cgroup_summary.as_ref();
+    if let Some(dying) = summary.and_then(|s| s.dying).filter(|dying| *dying > 0) {
+        let text = format!("{} removed and still holding memory", units::count(dying as f64));
+        page.fact(out, "zombies", &text);
+    }
 }
 
 /// Near its limit now, or met it in the interval.

@@ -184,10 +184,17 @@ fn background(out: &mut String, page: &Page<'_>, kswapd: &Kswapd) {
             || "asleep now".to_owned(),
             |s| format!("at work now, for {} without a pause", units::seconds(s)),
         );
+        let rate = |r| units::or_unknown(r, units::bytes_per_second);
         let text = format!(
-            "awake {} of the time, woken {}, {now}",
+            "awake {} of the time, woken {}, {now}; took {} of {} looked at ({}){}",
             units::or_unknown(node.awake_ratio, units::percent),
-            units::or_unknown(node.wakes, units::per_second)
+            units::or_unknown(node.wakes, units::per_second),
+            rate(node.reclaimed),
+            rate(node.scanned),
+            node.efficiency.map_or_else(|| "nothing to tell".to_owned(), units::percent),
+            node.cycle_ns
+                .quantile_bound(0.5)
+                .map_or(String::new(), |ns| { format!("; half of its cycles under {}", units::seconds(ns / 1e9)) })
         );
         page.fact(out, &format!("node {}", node.node), &text);
     }

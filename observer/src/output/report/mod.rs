@@ -3,6 +3,9 @@
 mod coverage;
 mod findings;
 mod memory;
+mod memory_host;
+mod memory_pages;
+mod memory_reclaim;
 mod memory_users;
 mod oom;
 mod tcp;
