@@ -3,16 +3,27 @@
 //! A rule sees a window of models, newest last, and answers with a finding, with silence, or with the data that it
 //! lacks. Adding one is a file here and a row in [`RULES`].
 
+mod allocators;
 mod cache_eviction;
 mod cgroup_at_limit;
 mod common;
 mod dirty_throttling;
+mod failed_allocations;
+mod fragmentation;
+mod growth;
 mod kswapd_hot;
+mod numa_imbalance;
+mod page_table_growth;
 mod reclaim_stalls;
 mod retransmissions;
+mod slab_growth;
 mod swap_thrash;
 #[cfg(test)]
 mod testing;
+mod tmpfs_growth;
+mod trapped_memory;
+mod unexplained_memory;
+mod watermark_boost;
 mod zombie_cgroups;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +38,15 @@ pub const RULES: &[Rule] = &[
     cache_eviction::RULE,
     swap_thrash::RULE,
     dirty_throttling::RULE,
+    failed_allocations::RULE,
+    fragmentation::RULE,
+    trapped_memory::RULE,
+    watermark_boost::RULE,
+    numa_imbalance::RULE,
+    tmpfs_growth::RULE,
+    slab_growth::RULE,
+    page_table_growth::RULE,
+    unexplained_memory::RULE,
     zombie_cgroups::RULE,
     retransmissions::RULE,
 ];

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    model::interval::ratio,
+    model::interval::{Interval, ratio},
     snapshot::memory::{Meminfo, Memory},
 };
 
@@ -104,6 +104,13 @@ impl Breakdown {
         }
         let sum: u64 = parts.iter().map(|p| p.bytes).sum();
         Some(Self { total, parts, unexplained: total.cast_signed() - sum.cast_signed(), not_counted })
+    }
+
+    /// Growth of what is unexplained, in bytes a second. `None` where a counter is missing on either side: it would be taken
+    /// for growth when it comes or goes.
+    pub(super) fn growth_since(&self, before: &Self, interval: Interval) -> Option<f64> {
+        let complete = self.not_counted.is_empty() && before.not_counted.is_empty();
+        complete.then(|| (self.unexplained - before.unexplained) as f64 / interval.seconds)
     }
 
     /// What is unexplained as a share of RAM; 0 where counters overlap.

@@ -31,6 +31,8 @@ pub struct Growth {
     pub swap_used: Option<f64>,
     /// Of dirty page cache.
     pub dirty: Option<f64>,
+    /// Of what no counter explains. `None` too where a counter is missing.
+    pub unexplained: Option<f64>,
 }
 
 impl Growth {
@@ -50,6 +52,7 @@ impl Growth {
             vmalloc: of(|m| m.vmalloc_used),
             swap_used: of(|m| m.swap_total?.checked_sub(m.swap_free?)),
             dirty: of(|m| m.dirty),
+            unexplained: None,
         }
     }
 }

@@ -75,6 +75,7 @@ impl Memory {
         let info = now.meminfo.as_ref();
         let available = info.and_then(|m| m.available.zip(m.total));
         let swap = info.and_then(|m| m.swap_free.zip(m.swap_total));
+        let breakdown = Breakdown::new(now);
         Self {
             meminfo: now.meminfo.clone(),
             available_ratio: available.and_then(|(available, total)| ratio(available, total)),
@@ -82,8 +83,15 @@ impl Memory {
             reclaimable_cache: info
                 .and_then(|m| m.cached.zip(m.shmem).map(|(cached, shmem)| (cached.saturating_sub(shmem), m.buffers)))
                 .map(|(files, buffers)| files + buffers.unwrap_or(0)),
-            breakdown: Breakdown::new(now),
-            growth: Growth::new(info, before.and_then(|b| b.meminfo.as_ref()), interval),
+            growth: Growth {
+                unexplained: breakdown
+                    .as_ref()
+                    .zip(before.and_then(Breakdown::new))
+                    .zip(interval)
+                    .and_then(|((now, before), interval)| now.growth_since(&before, interval)),
+                ..Growth::new(info, before.and_then(|b| b.meminfo.as_ref()), interval)
+            },
+            breakdown,
             vm: VmRates::new(now.vmstat.as_ref(), before.and_then(|b| b.vmstat.as_ref()), interval),
             zones: now.zones.clone(),
             buddy: now.buddy.clone(),
