@@ -15,7 +15,7 @@ const LOOK_BACK_SECONDS: f64 = 10.0;
 /// Share of the hard limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU.
 const AT_LIMIT: f64 = 0.95;
 /// Share of the limit that must be page cache to be taken, or the next request finds nothing to reclaim.
-const NO_CACHE: f64 = 0.05;
+const NO_CACHE: f64 = 0.1;
 /// Bytes a second that come back soon after they were taken from which the cache is too small for its use.
 const REFAULTS: f64 = 1024.0 * 1024.0;
 /// Seconds stalled in each second from which work is slowed down.
@@ -31,6 +31,7 @@ pub(super) const RULE: Rule = Rule {
 struct AtLimit<'a> {
     row: &'a Cgroup,
     hits: f64,
+    reclaims: f64,
     stalled: Option<f64>,
     refaults: f64,
     severity: Severity,
@@ -47,7 +48,7 @@ fn check(window: &Window<'_>) -> Outcome {
     };
     let (models, _) = window.last(LOOK_BACK_SECONDS);
     let worst = cgroups.iter().filter_map(|row| at_limit(models, row)).max_by(|a, b| {
-        let weight = |x: &AtLimit<'_>| (x.severity, x.hits);
+        let weight = |x: &AtLimit<'_>| (x.severity, x.hits.max(x.reclaims));
         weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal)
     });
     worst.map_or(Outcome::Quiet, |worst| Outcome::Fires(finding(window, &worst)))
@@ -57,11 +58,12 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let of = |field: fn(&Cgroup) -> Option<f64>| {
         mean(models, |m| m.cgroups.as_ref()?.iter().find(|c| c.now.id == row.now.id).and_then(field))
     };
-    let hits = of(|c| c.own_limit_hits.or(c.limit_hits)).unwrap_or(0.0);
+    let hits = of(|c| c.own_limit_hits).unwrap_or(0.0);
+    let reclaims = of(|c| c.limit_reclaims).unwrap_or(0.0);
     let throttled = of(|c| c.high_hits).unwrap_or(0.0) > 0.0;
     let near = row.limit_ratio.is_some_and(|r| r >= AT_LIMIT);
     let over_high = row.now.usage.zip(row.now.high).is_some_and(|(usage, high)| usage as f64 >= high as f64 * AT_LIMIT);
-    if hits <= 0.0 && !(throttled && over_high) {
+    if hits <= 0.0 && reclaims <= 0.0 && !(throttled && over_high) {
         return None;
     }
     let limit = row.now.limit.or(row.now.high);
@@ -75,7 +77,7 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
         _ if slowed || throttled => Severity::Warning,
         _ => Severity::Info,
     };
-    Some(AtLimit { row, hits, stalled, refaults, severity, has_cache, throttled })
+    Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, has_cache, throttled })
 }
 
 /// Seconds that tasks of the cgroup stalled in each second.
@@ -104,11 +106,20 @@ fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
         let value = format!("anonymous {}, tmpfs {}", bytes(stat.anon), bytes(stat.shmem));
         evidence.push(Evidence::new("what only swap can take", value, "memory.stat"));
     }
-    evidence.push(Evidence::new(
-        "times that the limit was met",
-        units::per_second(at.hits),
-        "memory.failcnt (v1), memory.events.local max (v2)",
-    ));
+    if at.hits > 0.0 {
+        evidence.push(Evidence::new(
+            "times that the limit was met",
+            units::per_second(at.hits),
+            "memory.failcnt, memory.memsw.failcnt (v1); memory.events.local max (v2)",
+        ));
+    }
+    if at.reclaims > 0.0 {
+        evidence.push(Evidence::new(
+            "reclaims for this limit",
+            units::per_second(at.reclaims),
+            "vmscan:mm_vmscan_memcg_reclaim_end",
+        ));
+    }
     if at.throttled {
         let high = format!("use {} of {}", bytes(row.now.usage), bytes(row.now.high));
         evidence.push(Evidence::new("throttled above memory.high", high, "memory.events high"));
@@ -132,7 +143,7 @@ fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
             "kmem:mm_page_alloc",
         ));
     }
-    let limit = if at.hits > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
+    let limit = if at.hits > 0.0 || at.reclaims > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
     let (verdict, advice) = match at.has_cache {
         Some(false) => (
             format!("{name} is at its {limit} and has no page cache left to give: an OOM kill in it is near"),

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::interval::{Interval, rate, ratio, sort_descending};
+use super::reclaim::Reclaim;
 use crate::snapshot::{
     self, CgroupId, Cgroups, Name, Snapshot,
     cgroup::{CgroupStat, Hierarchy},
+    reclaim::ReclaimKind,
 };
 
 /// Paths of cgroups by id, from both ends of an interval: a cgroup that was removed in it keeps its name.
@@ -43,6 +45,10 @@ pub struct Cgroup {
     pub limit_hits: Option<f64>,
     /// Times a second that its own hard limit was met, not that of a cgroup below.
     pub own_limit_hits: Option<f64>,
+    /// Reclaims a second at a cgroup's limit that this cgroup's limit explains: of its tasks or of those below it, for which
+    /// it is the nearest on the way up that is at its limit. Some kernels count no hits where memory and swap together
+    /// have the limit of memory alone (v1). `None` without the probes.
+    pub limit_reclaims: Option<f64>,
     /// Times a second that its throttling limit was met (v2).
     pub high_hits: Option<f64>,
     /// Page cache that reclaim could take from it at once: of files, neither tmpfs nor dirty nor under writeback. `None` if
@@ -110,6 +116,7 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
             .zip(before.and_then(|b| b.usage))
             .map(|((i, now), before)| (now as f64 - before as f64) / i.seconds),
         limit_hits: rate(interval, now.limit_hits, before.and_then(|b| b.limit_hits)),
+        limit_reclaims: None,
         own_limit_hits: rate(interval, now.own_limit_hits, before.and_then(|b| b.own_limit_hits)),
         high_hits: rate(interval, now.high_hits, before.and_then(|b| b.high_hits)),
         reclaimable: now.stat.as_ref().and_then(reclaimable),
@@ -125,6 +132,44 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
             .zip(before.and_then(|b| b.oom_kills))
             .and_then(|(now, before)| now.checked_sub(before)),
         now: now.clone(),
+    }
+}
+
+/// Share of its limit from which a cgroup is at it: tasks are charged in batches, and stop short of it.
+const AT_LIMIT: f64 = 0.9;
+
+/// Says which cgroup's limit each reclaim served.
+pub(super) fn attribute(cgroups: &mut [Cgroup], reclaim: &Reclaim) {
+    let by_path: HashMap<String, usize> =
+        cgroups.iter().enumerate().map(|(i, c)| (c.now.path.as_str().to_owned(), i)).collect();
+    cgroups.iter_mut().for_each(|c| c.limit_reclaims = Some(0.0));
+    for stalled in reclaim.cgroups.iter().filter(|c| c.kind == ReclaimKind::Memcg) {
+        let Some((path, rate)) = stalled.path.as_ref().zip(stalled.stalls.per_second) else { continue };
+        let mut above = Some(path.as_str());
+        while let Some(path) = above {
+            let row = by_path.get(path).and_then(|i| cgroups.get_mut(*i));
+            if let Some(row) = row.filter(|c| c.limit_ratio.is_some_and(|r| r >= AT_LIMIT)) {
+                row.limit_reclaims = row.limit_reclaims.map(|sum| sum + rate);
+                break;
+            }
+            above = parent(path);
+        }
+    }
+}
+
+impl Cgroup {
+    /// True if its own limit was met in the interval.
+    pub fn met_its_limit(&self) -> bool {
+        self.own_limit_hits.is_some_and(|hits| hits > 0.0) || self.limit_reclaims.is_some_and(|rate| rate > 0.0)
+    }
+}
+
+/// The path of the cgroup above; `None` for the root.
+pub(super) fn parent(path: &str) -> Option<&str> {
+    match path.rsplit_once('/')? {
+        ("", "") => None,
+        ("", _) => Some("/"),
+        (above, _) => Some(above),
     }
 }
 

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Model, cgroup::Cgroup, interval::sort_descending};
+use super::{
+    Model,
+    cgroup::{Cgroup, parent},
+    interval::sort_descending,
+};
 use crate::snapshot::{CgroupId, Name, reclaim::ReclaimKind};
 
 /// Page cache that was reclaimed and read again in an interval, and who made the kernel take it.
@@ -142,8 +146,9 @@ fn scopes(model: &Model, cgroups: &[Cgroup], tree: &Tree<'_>) -> Vec<Option<Cgro
     if host >= HOST_RECLAIM {
         scopes.push(None);
     }
-    let hit = |c: &&Cgroup| c.own_limit_hits.or(c.limit_hits).is_some_and(|rate| rate > 0.0);
-    scopes.extend(cgroups.iter().filter(hit).filter(|c| tree.has_children(c.now.id)).map(|c| Some(c.now.id)));
+    scopes.extend(
+        cgroups.iter().filter(|c| c.met_its_limit()).filter(|c| tree.has_children(c.now.id)).map(|c| Some(c.now.id)),
+    );
     scopes
 }
 
@@ -184,15 +189,6 @@ impl<'a> Tree<'a> {
         let (Some(c), Some(scope)) = (self.by_id.get(&id), self.by_id.get(&scope)) else { return false };
         let (path, top) = (c.now.path.as_str(), scope.now.path.as_str());
         path.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-/// The path of the cgroup above; `None` for the root.
-fn parent(path: &str) -> Option<&str> {
-    match path.rsplit_once('/')? {
-        ("", "") => None,
-        ("", _) => Some("/"),
-        (above, _) => Some(above),
     }
 }
 

@@ -126,6 +126,9 @@ impl Model {
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             coverage: now.coverage.clone(),
         };
+        if let Some((cgroups, reclaim)) = model.cgroups.as_mut().zip(model.reclaim.as_ref()) {
+            cgroup::attribute(cgroups, reclaim);
+        }
         model.evictions = eviction::find(&model);
         model
     }

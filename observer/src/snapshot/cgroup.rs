@@ -65,7 +65,7 @@ pub struct Cgroup {
     pub swap: Option<u64>,
     /// What the memory is. Source: memory.stat, `total_*` lines on v1 (children included).
     pub stat: Option<CgroupStat>,
-    /// Times the hard limit was met. Source: `memory.failcnt` (v1), `memory.events` max (v2).
+    /// Times the hard limit was met. Source: `memory.failcnt` and `memory.memsw.failcnt` (v1), `memory.events` max (v2).
     pub limit_hits: Option<u64>,
     /// Times the throttling limit was met. Source: `memory.events` high (v2).
     pub high_hits: Option<u64>,
@@ -83,7 +83,7 @@ pub struct Cgroup {
     /// Kernel memory charged to it. Source: `memory.kmem.usage_in_bytes` (v1), `kernel` of memory.stat (v2).
     pub kernel: Option<u64>,
     /// Times its own hard limit was met, not that of a cgroup below. Source: `memory.events.local` max (v2),
-    /// `memory.failcnt` (v1).
+    /// `memory.failcnt` and `memory.memsw.failcnt` (v1).
     pub own_limit_hits: Option<u64>,
     /// Times its own limit led to an OOM, not that of a cgroup below. Source: `memory.events.local` oom (v2).
     pub own_ooms: Option<u64>,

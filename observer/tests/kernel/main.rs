@@ -15,6 +15,7 @@ mod make_recordings;
 mod oom;
 mod page_alloc;
 mod page_alloc_totals;
+mod pressure;
 mod reclaim;
 mod reclaim_inside;
 mod recording;

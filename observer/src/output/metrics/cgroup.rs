@@ -31,7 +31,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["cgroup"],
         help: "Times that the hard limit of the cgroup was met; only for cgroups that another metric names",
-        source: "memory.failcnt (v1), memory.events max (v2)",
+        source: "memory.failcnt and memory.memsw.failcnt (v1), memory.events max (v2)",
         read: |view, out| named(view, |path, c| out.push_known(&[path], c.limit_hits)),
     },
 ];

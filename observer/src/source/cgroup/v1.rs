@@ -40,8 +40,16 @@ pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) 
     };
     cgroup.limit = limit.filter(|limit| !is_unlimited(*limit, page_size));
     cgroup.unlimited = limit.is_some() && cgroup.limit.is_none();
-    // Version 1 counts in each cgroup the hits of its own limit only.
-    cgroup.limit_hits = files.get(folder, "memory.failcnt", |b| single_number(b, "the count"))?;
+    // Version 1 counts in each cgroup the hits of its own limits only. Where memory and swap together have the limit of
+    // memory alone, it is that limit which is met, and its count that grows.
+    let hits = files.get(folder, "memory.failcnt", |b| single_number(b, "the count"))?;
+    let with_swap = match stat.memory_and_swap_limit {
+        Some(limit) if !is_unlimited(limit, page_size) => {
+            files.get_if_there(folder, "memory.memsw.failcnt", |b| single_number(b, "the count"))?
+        }
+        _ => None,
+    };
+    cgroup.limit_hits = hits.map(|hits| hits + with_swap.unwrap_or(0));
     cgroup.own_limit_hits = cgroup.limit_hits;
     cgroup.oom_kills = files.get(folder, "memory.oom_control", oom_kills)?.flatten();
     cgroup.peak = files.get(folder, "memory.max_usage_in_bytes", |b| single_number(b, "the peak"))?;

@@ -74,6 +74,32 @@ impl Cgroup {
         let _ = fs::write(self.path.join(swap.0), swap.1.to_string());
     }
 
+    /// Makes a cgroup below this one, without a limit of its own.
+    pub(crate) fn child(&self, name: &str) -> Self {
+        if self.v2 {
+            self.write("cgroup.subtree_control", "+memory");
+        }
+        let path = self.path.join(name);
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
+        Self { path, v2: self.v2 }
+    }
+
+    /// Sets the hard limit in bytes, and leaves swap without one.
+    pub(crate) fn limit_with_swap(&self, bytes: u64) {
+        self.write(if self.v2 { "memory.max" } else { "memory.limit_in_bytes" }, &bytes.to_string());
+    }
+
+    /// True on version 2.
+    pub(crate) fn is_v2(&self) -> bool {
+        self.v2
+    }
+
+    /// What one of its files says, by the hierarchy's version.
+    pub(crate) fn file(&self, v1: &str, v2: &str) -> String {
+        let path = self.path.join(if self.v2 { v2 } else { v1 });
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()))
+    }
+
     /// The id that the kernel gives it: the inode of its folder.
     pub(crate) fn id(&self) -> CgroupId {
         CgroupId(fs::metadata(&self.path).expect("the cgroup is there").ino())
@@ -81,7 +107,8 @@ impl Cgroup {
 
     /// Path from the root of the hierarchy.
     pub(crate) fn name(&self) -> String {
-        format!("/{}", self.path.file_name().expect("it has a name").to_string_lossy())
+        let path = self.path.strip_prefix(&hierarchy().0).expect("it lies below the root");
+        format!("/{}", path.to_string_lossy())
     }
 
     /// Its folder.

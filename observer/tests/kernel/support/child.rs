@@ -32,6 +32,8 @@ extern "C" fn before_main() {
             say("ready");
             stop_here();
         }
+        Some("browse") => browse(words.get(1).expect("a file"), number(2)),
+        Some("sweep") => sweep(number(1)),
         Some("files") => files(number(1)),
         Some("pipes") => pipes(number(1)),
         other => panic!("no workload is called {other:?}"),
@@ -210,6 +212,35 @@ fn read_file(path: &str, times: usize) {
     }
     say("done");
     stop_here();
+}
+
+/// `browse FILE MIB`: reads a file again and again, so many MiB and then a pause of a tenth of a second, until it is killed.
+fn browse(path: &str, mib: usize) {
+    use std::io::{Read, Seek, SeekFrom};
+    call_me("obs-browse");
+    let mut file = std::fs::File::open(path).expect("the file is there");
+    let mut buffer = vec![0; 1 << 20];
+    say("ready");
+    stop_here();
+    loop {
+        for _ in 0..mib {
+            if file.read(&mut buffer).expect("read") == 0 {
+                file.seek(SeekFrom::Start(0)).expect("seek");
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// `sweep BYTES`: writes to every page of that much memory, again and again, until it is killed.
+fn sweep(bytes: usize) {
+    call_me("obs-sweep");
+    let pages = Pages::map(bytes.div_ceil(page_size()));
+    say("ready");
+    stop_here();
+    loop {
+        (0..pages.count()).for_each(|page| pages.touch(page));
+    }
 }
 
 /// `pipes N`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused a

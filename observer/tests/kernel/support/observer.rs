@@ -9,6 +9,8 @@ use observer::{
     source::kernel::{Kernel, Options},
 };
 
+use super::cgroup::Cgroup;
+
 /// Loads the embedded programs; every probe must be attached.
 pub(crate) fn load() -> Kernel {
     load_with(&Options::default())
@@ -59,6 +61,13 @@ fn sum<'a>(counts: impl Iterator<Item = &'a AllocCounts>) -> AllocCounts {
 pub(crate) fn events(now: &AllocCounts, before: &AllocCounts) -> u64 {
     let grown = now.since(before).expect("counts only grow");
     grown.allocations() + grown.failures()
+}
+
+/// A number of a cgroup as the kernel tells it now: a file of version 1, or a file and a line of version 2.
+pub(crate) fn cgroup_number(cgroup: &Cgroup, v1: &str, v2: (&str, &str)) -> u64 {
+    let text = cgroup.file(v1, v2.0);
+    let line = if cgroup.is_v2() { text.lines().find_map(|l| l.strip_prefix(v2.1)).unwrap_or_default() } else { &text };
+    line.trim().parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
 }
 
 /// Events that a probe was not run for, because it already ran on that CPU.

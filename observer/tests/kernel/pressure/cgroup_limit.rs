@@ -1,0 +1,84 @@
+//! A cgroup at its limit: full of page cache, and full of memory that nothing can take.
+
+use observer::diagnose::Severity;
+
+use super::{Watch, evidence};
+use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, observer::cgroup_number, workload::Workload};
+
+const LIMIT: u64 = 32 << 20;
+
+/// A file larger than the cgroup, read in a loop.
+pub(crate) struct CacheAtLimit {
+    _reader: Workload,
+    pub(crate) cgroup: Cgroup,
+    _file: BigFile,
+}
+
+impl CacheAtLimit {
+    pub(crate) fn start() -> Self {
+        let (cgroup, file) = (Cgroup::limited("cache", LIMIT), BigFile::new(4 * LIMIT));
+        let mut reader = Workload::start(&format!("read {} 100000", file.path().display()), Some(&cgroup));
+        reader.go();
+        Self { _reader: reader, cgroup, _file: file }
+    }
+}
+
+/// Anonymous memory up to the limit, and beside it a reader whose cache finds no room. Without swap nothing can be taken.
+pub(crate) struct AnonAtLimit {
+    _reader: Workload,
+    _holder: Workload,
+    pub(crate) cgroup: Cgroup,
+    _file: BigFile,
+}
+
+impl AnonAtLimit {
+    pub(crate) fn start() -> Self {
+        let (cgroup, file) = (Cgroup::limited("anon", 2 * LIMIT), BigFile::new(LIMIT));
+        let mut holder = Workload::start(&format!("hold {}", 2 * LIMIT - (6 << 20)), Some(&cgroup));
+        let mut reader = Workload::start(&format!("read {} 100000", file.path().display()), Some(&cgroup));
+        assert_eq!(holder.step(), "done");
+        reader.go();
+        Self { _reader: reader, _holder: holder, cgroup, _file: file }
+    }
+}
+
+/// Times that the limit was met, as the kernel counts it now.
+fn hits(cgroup: &Cgroup) -> u64 {
+    cgroup_number(cgroup, "memory.memsw.failcnt", ("memory.events.local", "max"))
+        + if cgroup.is_v2() { 0 } else { cgroup_number(cgroup, "memory.failcnt", ("", "")) }
+}
+
+#[test]
+fn a_cgroup_full_of_cache_is_told_from_one_without() {
+    needs_root!("a_cgroup_full_of_cache_is_told_from_one_without");
+    let mut watch = Watch::start();
+    {
+        let scene = CacheAtLimit::start();
+        let name = scene.cgroup.name();
+        let finding = watch.until("cgroup_at_limit", |f| f.verdict.contains(&name));
+        assert!(finding.severity < Severity::Critical, "{finding:#?}");
+        // The kernel's own count of the limit, read around a snapshot.
+        let before = hits(&scene.cgroup);
+        watch.tick();
+        let after = hits(&scene.cgroup);
+        let row = watch.snapshot().cgroups.as_ref().and_then(|c| c.by_id(scene.cgroup.id())).expect("it is listed");
+        let counted = row.own_limit_hits.expect("hits are read");
+        assert!((before..=after).contains(&counted), "{before} <= {counted} <= {after}");
+        let usage = row.usage.expect("use is read");
+        assert!(usage <= LIMIT && usage > LIMIT / 2, "{usage}");
+        let stat = row.stat.as_ref().expect("memory.stat is read");
+        assert!(stat.inactive_file.unwrap() + stat.active_file.unwrap() > LIMIT / 2, "{stat:?}");
+        let stalls = watch.diagnosis().findings.into_iter().find(|f| f.rule == "reclaim_stalls");
+        assert!(stalls.is_none_or(|f| f.verdict.contains(&name)), "nobody else stalls");
+    }
+    let scene = AnonAtLimit::start();
+    let name = scene.cgroup.name();
+    let finding = watch.until("cgroup_at_limit", |f| f.verdict.contains(&name));
+    assert_eq!(finding.severity, Severity::Critical);
+    assert!(finding.verdict.contains("no page cache left"), "{finding:#?}");
+    assert!(
+        evidence(&finding, "what only swap can take").contains("anonymous 5")
+            || evidence(&finding, "what only swap can take").contains("anonymous 6"),
+        "{finding:#?}"
+    );
+}

@@ -1,0 +1,88 @@
+//! Memory pressure made on purpose, and what the rules say of it: each finding must come, name who did it, and show what the
+//! kernel's own files say at the same time. One file a scenario; `make_recordings` records the same scenarios.
+
+mod cache;
+mod cgroup_limit;
+mod swap;
+mod zombies;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use observer::{
+    diagnose::{Diagnosis, Finding, diagnose},
+    model::Model,
+    snapshot::Snapshot,
+    source::collect::{Collector, Options},
+};
+
+use crate::support::seen;
+
+pub(crate) use cache::Neighbours;
+pub(crate) use cgroup_limit::{AnonAtLimit, CacheAtLimit};
+pub(crate) use swap::Thrash;
+pub(crate) use zombies::Zombies;
+
+/// Scenarios run one after the other: a rule names the worst of all that it sees.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// observer as a user runs it: all sources, models between consecutive snapshots, all rules.
+pub(crate) struct Watch {
+    collector: Collector,
+    models: Vec<Model>,
+    last: Snapshot,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl Watch {
+    /// Takes the first snapshot.
+    pub(crate) fn start() -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collector = Collector::new(Options::default());
+        let last = collector.snapshot();
+        Self { collector, models: Vec::new(), last, _one: one }
+    }
+
+    /// Takes one more snapshot, half a second after the one before.
+    pub(crate) fn tick(&mut self) -> &Model {
+        let next = Duration::from_nanos(self.last.stamp.monotonic_ns) + Duration::from_millis(500);
+        let now = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("a clock"));
+        std::thread::sleep(next.saturating_sub(now));
+        let snapshot = self.collector.snapshot();
+        self.models.push(Model::new(&snapshot, Some(&self.last)));
+        self.last = snapshot;
+        self.models.last().expect("just pushed")
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.last
+    }
+
+    /// What the rules say now.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        diagnose(&self.models)
+    }
+
+    /// Watches until the rule fires and `right` is content with it; emulated machines need time.
+    pub(crate) fn until(&mut self, rule: &str, right: impl Fn(&Finding) -> bool) -> Finding {
+        const LIMIT: Duration = Duration::from_secs(90);
+        let begun = Instant::now();
+        loop {
+            self.tick();
+            let diagnosis = self.diagnosis();
+            if let Some(finding) = diagnosis.findings.iter().find(|f| f.rule == rule && right(f)) {
+                seen!("{rule} after {:?}: {finding:#?}", begun.elapsed());
+                return finding.clone();
+            }
+            let undecided: Vec<_> = diagnosis.undecided.iter().filter(|u| u.rule == rule).collect();
+            assert!(begun.elapsed() < LIMIT, "{rule} did not fire: {:#?} {undecided:?}", diagnosis.findings);
+        }
+    }
+}
+
+/// The evidence that begins with these words.
+pub(crate) fn evidence<'a>(finding: &'a Finding, what: &str) -> &'a str {
+    let found = finding.evidence.iter().find(|e| e.what.starts_with(what));
+    &found.unwrap_or_else(|| panic!("no evidence {what:?} in {finding:#?}")).value
+}
