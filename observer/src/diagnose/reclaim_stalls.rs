@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Evidence, Finding, Outcome, Rule, Severity, Window};
+use super::{
+    Evidence, Finding, Outcome, Rule, Severity, Window,
+    common::{cgroup as cgroup_name, needs_interval, no_probe, process, top_allocator},
+};
 use crate::{
-    model::{Model, reclaim::Cgroup},
-    snapshot::{CgroupId, Name, reclaim::ReclaimKind},
+    model::{
+        Model, cgroup,
+        reclaim::{Cgroup, Process, Throttle},
+    },
+    snapshot::{CgroupId, Log2Histogram, Name, reclaim::ReclaimKind},
     units,
 };
 
@@ -21,6 +27,9 @@ const WARN_ONGOING_SECONDS: f64 = 1.0;
 const CRITICAL_ONGOING_SECONDS: f64 = 5.0;
 /// Without the probes: share of time that some task waits for memory, with direct reclaims seen, from which to warn.
 const WARN_PRESSURE_RATIO: f64 = 0.05;
+/// Share of its limit from which a cgroup's limit is taken for the one that was met: memory is charged in batches, and
+/// reclaim frees some of it at once.
+const AT_LIMIT: f64 = 0.9;
 
 pub(super) const RULE: Rule = Rule {
     name: "reclaim_stalls",
@@ -35,19 +44,22 @@ struct Stalled<'a> {
     row: &'a Cgroup,
     seconds: f64,
     count: u64,
+    latency_ns: Log2Histogram,
 }
 
 fn check(window: &Window<'_>) -> Outcome {
-    let newest = window.newest();
-    if newest.interval.is_none() {
-        return Outcome::NoData { lacks: "a second snapshot of the same boot".into(), reason: None };
+    if let Some(outcome) = needs_interval(window) {
+        return outcome;
     }
+    let newest = window.newest();
     if newest.reclaim.is_none() {
-        return without_probes(newest);
+        return without_probes(window);
     }
     let (models, seconds) = window.last(LOOK_BACK_SECONDS);
-    let stalled = worst(models);
-    let stalled_ratio = stalled.as_ref().map_or(0.0, |s| if seconds > 0.0 { s.seconds / seconds } else { 0.0 });
+    let stalled = by_cgroup(models);
+    let worst = stalled.first();
+    let ratio = |s: &Stalled<'_>| if seconds > 0.0 { s.seconds / seconds } else { 0.0 };
+    let stalled_ratio = worst.map_or(0.0, ratio);
     let ongoing = newest.reclaim.as_ref().and_then(|r| r.in_flight.first());
     let ongoing_seconds = ongoing.map_or(0.0, |o| o.age_seconds);
 
@@ -59,28 +71,35 @@ fn check(window: &Window<'_>) -> Outcome {
         return Outcome::Quiet;
     };
 
-    let mut evidence = Vec::new();
-    let (kind, who, cgroup) = match (&stalled, ongoing) {
+    let (kind, path, cgroup) = match (worst, ongoing) {
         // A stall that has not ended is in no sum yet: it decides when it alone made the rule fire.
-        (Some(s), _) if stalled_ratio >= WARN_STALLED_RATIO => {
-            (s.row.kind, name(s.row.path.as_ref(), s.row.cgroup), s.row.cgroup)
-        }
-        (_, Some(o)) => (o.task.kind, name(o.cgroup_path.as_ref(), o.task.cgroup), o.task.cgroup),
+        (Some(s), _) if stalled_ratio >= WARN_STALLED_RATIO => (s.row.kind, s.row.path.as_ref(), s.row.cgroup),
+        (_, Some(o)) => (o.task.kind, o.cgroup_path.as_ref(), o.task.cgroup),
         _ => return Outcome::Quiet,
     };
-    if let Some(s) = &stalled {
+    let who = name(path, cgroup);
+    let mut evidence = Vec::new();
+    let this = stalled.iter().find(|s| s.row.kind == kind && s.row.cgroup == cgroup);
+    if let Some(s) = this {
         evidence.push(Evidence::new(
             format!("stalled in {who} over {}", units::seconds(seconds)),
-            format!("{} in {} reclaims ({:.2} s each second)", units::seconds(s.seconds), s.count, stalled_ratio),
+            format!("{} in {} reclaims ({:.2} s each second)", units::seconds(s.seconds), s.count, ratio(s)),
             BEGIN_END,
         ));
-        if let Some(bound) = s.row.latency_ns.quantile_bound(0.99) {
+        if let Some(bound) = s.latency_ns.quantile_bound(0.99) {
             evidence.push(Evidence::new(
                 "99th percentile of one stall",
                 format!("under {}", units::seconds(bound / 1e9)),
                 BEGIN_END,
             ));
         }
+    }
+    if let Some((p, stalled)) = worst_process(models, kind, cgroup) {
+        let value = match this.filter(|s| s.seconds > 0.0) {
+            Some(s) => format!("{}, {} of it", units::seconds(stalled), units::percent((stalled / s.seconds).min(1.0))),
+            None => units::seconds(stalled),
+        };
+        evidence.push(Evidence::new(format!("stalls most in it: {}", process(&p.comm, p.pid)), value, BEGIN_END));
     }
     if let Some(o) = ongoing.filter(|o| o.age_seconds >= WARN_ONGOING_SECONDS) {
         evidence.push(Evidence::new(
@@ -89,50 +108,116 @@ fn check(window: &Window<'_>) -> Outcome {
             BEGIN_END,
         ));
     }
-    evidence.extend(context(newest, kind, cgroup));
-    let verdict = match kind {
-        ReclaimKind::Memcg => format!("{who} stalls at the memory limit of its own cgroup or of one above it"),
-        ReclaimKind::Direct => format!("The host is short of memory: {who} stalls in direct reclaim"),
+    if let Some((wait, seconds)) = worst_wait(models, cgroup) {
+        evidence.push(Evidence::new(
+            format!("of it made to wait by the kernel, most for {}", wait.reason),
+            units::seconds(seconds),
+            "vmscan:mm_vmscan_throttled",
+        ));
+    }
+    let limit = newest.cgroups.as_deref().and_then(|all| limit_of(all, path?));
+    evidence.extend(context(newest, kind, limit));
+    let others = stalled.iter().filter(|s| (s.row.cgroup, s.row.kind) != (cgroup, kind));
+    if let Some(next) = others.into_iter().find(|s| s.seconds > 0.0) {
+        evidence.push(Evidence::new(
+            format!("next: {}, {}", name(next.row.path.as_ref(), next.row.cgroup), words(next.row.kind)),
+            format!("{} in {} reclaims", units::seconds(next.seconds), next.count),
+            BEGIN_END,
+        ));
+    }
+    let verdict = match (kind, limit) {
+        (ReclaimKind::Memcg, Some(limit)) if Some(limit.now.id) == cgroup => {
+            format!("{who} stalls at its own memory limit")
+        }
+        (ReclaimKind::Memcg, Some(limit)) => {
+            format!("{who} stalls at the memory limit of cgroup {} above it", limit.now.path)
+        }
+        (ReclaimKind::Memcg, None) => format!("{who} stalls at the memory limit of its own cgroup or of one above it"),
+        (ReclaimKind::Direct, _) => format!("The host is short of memory: {who} stalls in direct reclaim"),
     };
     Outcome::Fires(Finding { rule: RULE.name, severity, verdict, evidence, advice: advice(kind) })
 }
 
-/// The cgroup and reason with the longest stall over the models.
-fn worst(models: &[Model]) -> Option<Stalled<'_>> {
+fn words(kind: ReclaimKind) -> &'static str {
+    match kind {
+        ReclaimKind::Memcg => "at a limit",
+        ReclaimKind::Direct => "in direct reclaim",
+    }
+}
+
+/// Cgroups and reasons with their stalls over the models, longest first.
+fn by_cgroup(models: &[Model]) -> Vec<Stalled<'_>> {
     let mut sums: HashMap<(Option<CgroupId>, ReclaimKind), Stalled<'_>> = HashMap::new();
     // Newest last, so the row that stays is the newest.
     for row in models.iter().filter_map(|m| m.reclaim.as_ref()).flat_map(|r| &r.cgroups) {
-        let sum = sums.entry((row.cgroup, row.kind)).or_insert(Stalled { row, seconds: 0.0, count: 0 });
+        let empty = Stalled { row, seconds: 0.0, count: 0, latency_ns: Log2Histogram::default() };
+        let sum = sums.entry((row.cgroup, row.kind)).or_insert(empty);
         sum.row = row;
         sum.seconds += row.stalls.totals.total_ns as f64 / 1e9;
         sum.count += row.stalls.totals.count;
+        sum.latency_ns.add(&row.latency_ns);
     }
-    sums.into_values().max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+    let mut all: Vec<_> = sums.into_values().collect();
+    // Equals keep one order, whatever that of the map.
+    all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| a.row.cgroup.cmp(&b.row.cgroup)));
+    all
 }
 
+/// The process of that cgroup with the longest stalls of that kind over the models, and their seconds.
+fn worst_process(models: &[Model], kind: ReclaimKind, cgroup: Option<CgroupId>) -> Option<(&Process, f64)> {
+    let mut sums: HashMap<u32, (&Process, f64)> = HashMap::new();
+    let rows = models.iter().filter_map(|m| m.reclaim.as_ref()).flat_map(|r| &r.processes);
+    for row in rows.filter(|p| p.kind == kind && p.cgroup == cgroup) {
+        let sum = sums.entry(row.pid).or_insert((row, 0.0));
+        *sum = (row, sum.1 + row.stalls.totals.total_ns as f64 / 1e9);
+    }
+    sums.into_values().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.pid.cmp(&a.0.pid)))
+}
+
+/// What that cgroup's tasks waited for longest inside of reclaim over the models, and for how many seconds.
+fn worst_wait(models: &[Model], cgroup: Option<CgroupId>) -> Option<(&Throttle, f64)> {
+    let mut sums: HashMap<&Name, (&Throttle, f64)> = HashMap::new();
+    for model in models {
+        let Some((throttles, interval)) = model.reclaim.as_ref().and_then(|r| r.throttles.as_ref()).zip(model.interval)
+        else {
+            continue;
+        };
+        for wait in throttles.iter().filter(|t| t.cgroup == cgroup) {
+            let sum = sums.entry(&wait.reason).or_insert((wait, 0.0));
+            sum.1 += wait.waited_ratio.unwrap_or(0.0) * interval.seconds;
+        }
+    }
+    let longest = sums.into_values().filter(|(_, seconds)| *seconds > 0.0);
+    longest.max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.reason.as_str().cmp(a.0.reason.as_str())))
+}
+
+/// The nearest cgroup on the way up, itself included, that is at its limit.
+fn limit_of<'a>(all: &'a [cgroup::Cgroup], path: &Name) -> Option<&'a cgroup::Cgroup> {
+    let holds = |c: &&cgroup::Cgroup| {
+        let rest = path.as_str().strip_prefix(c.now.path.as_str().trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let full = all.iter().filter(holds).filter(|c| c.limit_ratio.is_some_and(|ratio| ratio >= AT_LIMIT));
+    full.max_by_key(|c| c.now.path.as_str().len())
+}
 fn name(path: Option<&Name>, id: Option<CgroupId>) -> String {
-    match (path, id) {
-        (Some(path), _) => format!("cgroup {path}"),
-        (None, Some(CgroupId(id))) => format!("cgroup with id {id} (gone or not listed)"),
-        (None, None) => "a task of unknown cgroup".into(),
-    }
+    if path.is_none() && id.is_none() { "a task of unknown cgroup".into() } else { cgroup_name(path, id) }
 }
 
-/// What stands beside the stalls: the limit of the cgroup, or what the host has left and who asks for memory.
-fn context(model: &Model, kind: ReclaimKind, cgroup: Option<CgroupId>) -> Vec<Evidence> {
+/// What stands beside the stalls: the limit that was met, or what the host has left and who asks for memory.
+fn context(model: &Model, kind: ReclaimKind, limit: Option<&cgroup::Cgroup>) -> Vec<Evidence> {
     let mut evidence = Vec::new();
-    let row = model.cgroups.iter().flatten().find(|c| Some(c.now.id) == cgroup);
     match kind {
         ReclaimKind::Memcg => {
-            if let Some((usage, limit)) = row.and_then(|c| c.now.usage.zip(c.now.limit)) {
-                let value = format!("{} of {}", units::bytes(usage as f64), units::bytes(limit as f64));
+            if let Some((usage, max)) = limit.and_then(|c| c.now.usage.zip(c.now.limit)) {
+                let value = format!("{} of {}", units::bytes(usage as f64), units::bytes(max as f64));
                 evidence.push(Evidence::new(
-                    "its use and hard limit",
+                    "use and hard limit of the cgroup at its limit",
                     value,
                     "memory.usage_in_bytes or memory.current",
                 ));
             }
-            if let Some(file) = row.and_then(|c| c.now.stat.as_ref()).and_then(|s| s.file) {
+            if let Some(file) = limit.and_then(|c| c.now.stat.as_ref()).and_then(|s| s.file) {
                 evidence.push(Evidence::new("page cache in it", units::bytes(file as f64), "memory.stat"));
             }
         }
@@ -140,10 +225,11 @@ fn context(model: &Model, kind: ReclaimKind, cgroup: Option<CgroupId>) -> Vec<Ev
             if let Some(ratio) = model.memory.available_ratio {
                 evidence.push(Evidence::new("available memory", units::percent(ratio), "/proc/meminfo MemAvailable"));
             }
-            if let Some(p) = model.page_alloc.as_ref().and_then(|p| p.processes.first()) {
+            if let Some(p) = top_allocator(model, None) {
                 let rate = units::or_unknown(p.allocs.pages, units::per_second);
+                let place = p.cgroup_path.as_ref().map_or(String::new(), |path| format!(" of cgroup {path}"));
                 evidence.push(Evidence::new(
-                    format!("most pages are asked for by {} (pid {})", p.comm, p.pid),
+                    format!("most pages are asked for by {}{place}", process(&p.comm, p.pid)),
                     format!("{rate} pages"),
                     "kmem:mm_page_alloc",
                 ));
@@ -167,8 +253,8 @@ fn advice(kind: ReclaimKind) -> Vec<String> {
 }
 
 /// What /proc alone can tell: direct reclaims happened and tasks waited, but not who, and nothing of cgroup limits.
-fn without_probes(model: &Model) -> Outcome {
-    let reason = model.coverage.probe_reason("reclaim").cloned();
+fn without_probes(window: &Window<'_>) -> Outcome {
+    let model = window.newest();
     let stalls = model.memory.vm.allocstall;
     let waited = model.pressure.as_ref().and_then(|p| p.memory.as_ref()).and_then(|r| r.some).map(|s| s.avg10);
     match (stalls, waited) {
@@ -182,7 +268,7 @@ fn without_probes(model: &Model) -> Outcome {
             ],
             advice: advice(ReclaimKind::Direct),
         }),
-        _ => Outcome::NoData { lacks: "latency of reclaim by cgroup".into(), reason },
+        _ => no_probe(window, "latency of reclaim by cgroup", "reclaim"),
     }
 }
 
@@ -191,7 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::testing::{fired, models, snapshot_at},
-        snapshot::{Log2Histogram, reclaim},
+        snapshot::{self, reclaim},
     };
 
     fn stalls(total_ns: u64, kind: ReclaimKind) -> reclaim::Reclaim {
@@ -246,5 +332,76 @@ mod tests {
     #[test]
     fn without_the_probe_it_says_what_it_lacks() {
         assert!(matches!(after_one_second(None), Outcome::NoData { .. }));
+    }
+
+    /// Two cgroups under the limit of one above them, the second of which stalls for a tenth of a second.
+    fn under_a_limit(full: &str) -> Finding {
+        let at = |second: u64| {
+            let mut s = snapshot_at(second);
+            let cgroups = [(1, "/"), (2, "/house"), (7, "/house/a"), (8, "/house/b"), (9, "/ho")];
+            let list = cgroups.into_iter().map(|(id, path)| snapshot::Cgroup {
+                id: CgroupId(id),
+                path: Name::from(path),
+                usage: Some(if path == full { 99 } else { 10 }),
+                limit: Some(100),
+                ..snapshot::Cgroup::default()
+            });
+            s.cgroups = Some(snapshot::Cgroups { list: list.collect(), ..snapshot::Cgroups::default() });
+            let totals = |ms: u64| reclaim::ReclaimTotals {
+                count: 10 * second,
+                total_ns: ms * second * 1_000_000,
+                reclaimed_bytes: 0,
+            };
+            let by_cgroup = [(7, 100), (8, 20)].map(|(id, ms)| reclaim::CgroupReclaim {
+                cgroup: Some(CgroupId(id)),
+                kind: ReclaimKind::Memcg,
+                totals: totals(ms),
+                latency_ns: Log2Histogram { buckets: vec![0, 10 * second] },
+            });
+            let by_process = [(70, "reader", 75), (71, "other", 25)].map(|(pid, comm, ms)| reclaim::ProcessReclaim {
+                pid,
+                comm: comm.into(),
+                cgroup: Some(CgroupId(7)),
+                kind: ReclaimKind::Memcg,
+                totals: totals(ms),
+                latency_ns: Log2Histogram::default(),
+            });
+            let throttle = reclaim::Throttle {
+                cgroup: Some(CgroupId(7)),
+                reason: "WRITEBACK".into(),
+                count: second,
+                total_ns: second * 30_000_000,
+            };
+            s.reclaim = Some(reclaim::Reclaim {
+                by_cgroup: by_cgroup.to_vec(),
+                by_process: by_process.to_vec(),
+                throttles: Some(vec![throttle]),
+                ..Default::default()
+            });
+            s
+        };
+        fired(check(&Window::new(&models(&[at(1), at(2), at(3)])).unwrap()))
+    }
+
+    #[test]
+    fn the_limit_that_was_met_is_named_with_who_stalls_most() {
+        let finding = under_a_limit("/house");
+        assert_eq!(finding.verdict, "cgroup /house/a stalls at the memory limit of cgroup /house above it");
+        let has = |what: &str, value: &str| {
+            assert!(
+                finding.evidence.iter().any(|e| e.what.contains(what) && e.value.contains(value)),
+                "{what}: {finding:#?}"
+            );
+        };
+        has("stalls most in it: reader (pid 70)", "75 %");
+        has("most for WRITEBACK", "60 ms");
+        has("next: cgroup /house/b, at a limit", "20 reclaims");
+        has("at its limit", "99 B of 100 B");
+    }
+
+    #[test]
+    fn its_own_limit_comes_before_those_above_and_names_that_begin_alike_are_not_above() {
+        assert_eq!(under_a_limit("/house/a").verdict, "cgroup /house/a stalls at its own memory limit");
+        assert!(under_a_limit("/ho").verdict.ends_with("or of one above it"));
     }
 }
