@@ -112,6 +112,8 @@ impl Source {
     pub const TMPFS: &'static str = "tmpfs mounts";
     /// Fills `memory.shmem.sysv`.
     pub const SYSVIPC: &'static str = "/proc/sysvipc/shm";
+    /// Names the functions of `shrinkers`; listed only where it names one of them not.
+    pub const KALLSYMS: &'static str = "/proc/kallsyms";
     /// Fills `memory.hugepages`.
     pub const HUGEPAGES: &'static str = "/sys/kernel/mm/hugepages";
     /// Fills `pressure.memory`.

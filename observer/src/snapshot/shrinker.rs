@@ -9,7 +9,7 @@ use super::{Log2Histogram, Name};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Shrinker {
-    /// Its function, by /proc/kallsyms: `super_cache_scan`; its address where that cannot be read.
+    /// Its function, by /proc/kallsyms: `super_cache_scan`; `unknown function` for all whose name is not known.
     pub function: Name,
     /// Calls that ended.
     pub count: u64,

@@ -10,40 +10,41 @@ use super::{
     living::Liveness,
     maps::{Array, Table},
     names::{Enums, Words},
+    room::CgroupTable,
 };
 use crate::snapshot::{
-    Name,
+    CgroupId, Name,
     compaction::{CgroupCompaction, CompactResult, Compaction, Compactor, Extfrag, Fallback},
 };
 
 /// Reader of the map of compactions.
 #[derive(Debug)]
 pub(super) struct CompactionReader {
-    by_cgroup: Table<Key, Value>,
+    by_cgroup: CgroupTable<Key, Value>,
     results: Words,
 }
 
 impl CompactionReader {
-    /// Opens the map.
-    pub(super) fn open(ebpf: &Ebpf, enums: &Enums) -> io::Result<Self> {
-        Ok(Self { by_cgroup: Table::open(ebpf, "obs_cmp_cgroup")?, results: enums.compact_result.clone() })
+    /// Opens the map; `capacity` is the number of rows that the kernel side keeps.
+    pub(super) fn open(ebpf: &Ebpf, enums: &Enums, capacity: u32) -> io::Result<Self> {
+        let by_cgroup = CgroupTable::open(ebpf, "obs_cmp_cgroup", capacity)?;
+        Ok(Self { by_cgroup, results: enums.compact_result.clone() })
     }
 
-    /// Reads all sums.
-    pub(super) fn read(&mut self) -> io::Result<Compaction> {
-        let mut out = Compaction::default();
-        let words = &self.results;
-        self.by_cgroup.for_each(|key, value| {
+    /// Reads all sums. `is_gone` tells whether a cgroup surely is no more.
+    pub(super) fn read(&mut self, is_gone: &dyn Fn(CgroupId) -> bool) -> io::Result<Compaction> {
+        let rows = self.by_cgroup.read(|key| key.cgroup, is_gone)?;
+        let row = |(key, value): &(Key, Value)| {
             let ended = (0u32..).zip(&value.results).filter(|(_, count)| **count > 0);
-            out.by_cgroup.push(CgroupCompaction {
+            CgroupCompaction {
                 cgroup: cgroup(key.cgroup),
                 by: if key.by == abi::DIRECT { Compactor::Direct } else { Compactor::Kcompactd },
-                results: ended.map(|(n, count)| CompactResult { result: words.get(n), count: *count }).collect(),
+                results: ended.map(|(n, count)| CompactResult { result: self.results.get(n), count: *count }).collect(),
                 total_ns: value.total_ns,
                 latency_ns: histogram(&value.latency),
-            });
-        })?;
-        Ok(out)
+            }
+        };
+        Ok(Compaction { by_cgroup: rows.iter().map(row).collect() })
     }
 }
 

@@ -19,6 +19,7 @@ pub mod probes;
 mod reclaim;
 mod retry;
 mod ring;
+mod room;
 mod scans;
 mod shrinker;
 mod sizes;
@@ -122,12 +123,14 @@ impl Readers {
             kswapd: opened(kswapd, "kswapd", &mut failures, || {
                 kswapd::Reader::open(ebpf, sizes.kswapd_requesters, kswapd_nodes)
             }),
-            scans: opened(scans, "reclaim.scans", &mut failures, || scans::ScanReader::open(ebpf, page_size)),
+            scans: opened(scans, "reclaim.scans", &mut failures, || {
+                scans::ScanReader::open(ebpf, sizes.scans, page_size)
+            }),
             throttles: opened(throttles, "reclaim.throttles", &mut failures, || {
-                scans::ThrottleReader::open(ebpf, enums.throttle.clone())
+                scans::ThrottleReader::open(ebpf, sizes.throttles, enums.throttle.clone())
             }),
             compaction: opened(compaction, "compaction", &mut failures, || {
-                compaction::CompactionReader::open(ebpf, &enums)
+                compaction::CompactionReader::open(ebpf, &enums, sizes.compacting_cgroups)
             }),
             extfrag: opened(extfrag, "extfrag", &mut failures, || {
                 compaction::ExtfragReader::open(ebpf, &enums, sizes.fallbacks)
@@ -180,11 +183,11 @@ impl Kernel {
         snapshot.reclaim = keep(readers.reclaim.as_mut().map(|r| r.read(is_gone)), "reclaim", coverage);
         snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
         if let Some(reclaim) = &mut snapshot.reclaim {
-            reclaim.scans = keep(readers.scans.as_mut().map(scans::ScanReader::read), "reclaim.scans", coverage);
-            let throttles = readers.throttles.as_mut().map(scans::ThrottleReader::read);
+            reclaim.scans = keep(readers.scans.as_mut().map(|r| r.read(is_gone)), "reclaim.scans", coverage);
+            let throttles = readers.throttles.as_mut().map(|r| r.read(is_gone));
             reclaim.throttles = keep(throttles, "reclaim.throttles", coverage);
         }
-        let compaction = readers.compaction.as_mut().map(compaction::CompactionReader::read);
+        let compaction = readers.compaction.as_mut().map(|r| r.read(is_gone));
         snapshot.compaction = keep(compaction, "compaction", coverage);
         snapshot.extfrag = keep(readers.extfrag.as_mut().map(compaction::ExtfragReader::read), "extfrag", coverage);
         snapshot.shrinkers = keep(readers.shrinkers.as_mut().map(shrinker::Reader::read), "shrinkers", coverage);
@@ -215,6 +218,7 @@ impl Kernel {
         coverage.losses.extend(misses.map(|(p, n)| loss(format!("{}: events missed by recursion", p.name), n)));
         coverage.probes.extend(probes);
         coverage.sources.extend_from_slice(&self.readers.failures);
+        coverage.sources.extend(self.readers.shrinkers.as_ref().and_then(shrinker::Reader::source));
         if let Some(reader) = &self.readers.page_alloc {
             coverage.losses.push(loss("page_alloc: slots read late".to_owned(), reader.late()));
         }
