@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_input;
+mod extfrag;
 mod hostile;
 mod kswapd;
 mod kswapd_ftrace;
@@ -19,7 +20,9 @@ mod pressure;
 mod reclaim;
 mod reclaim_inside;
 mod recording;
+mod retries;
 mod soak;
 mod tcp_counts;
 mod tcp_sockets;
+mod throttles;
 mod vanish;

@@ -107,7 +107,9 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         append: String::new(),
         timeout: GUEST_TIME,
-        command: ["env", &environment, in_test, "--test-threads=1", "--show-output"].map(Into::into).to_vec(),
+        command: ["env", &environment, "OBSERVER_TEST_WHOLE_MACHINE=1", in_test, "--test-threads=1", "--show-output"]
+            .map(Into::into)
+            .to_vec(),
     };
     let mut tee = exec::Tee::prefixed(series.name());
     let ending = match vm::run(&guest, &mut tee)? {

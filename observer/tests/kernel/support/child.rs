@@ -36,6 +36,8 @@ extern "C" fn before_main() {
         Some("sweep") => sweep(number(1)),
         Some("files") => files(number(1)),
         Some("pipes") => pipes(number(1)),
+        Some("hoard") => hoard(number(1)),
+        Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
         other => panic!("no workload is called {other:?}"),
     }
     exit(0);
@@ -283,6 +285,42 @@ fn pipes(count: usize) {
         unsafe { libc::close(*end) };
     }
     say(&format!("refused {refused}"));
+    stop_here();
+}
+
+/// `hoard N`: N times 32 MiB of pages that the kernel cannot move, in pipes, a step each.
+fn hoard(steps: usize) {
+    const PIPE: usize = 1 << 20;
+    call_me("obs-hoard");
+    let bytes = vec![1_u8; PIPE];
+    say("ready");
+    for _ in 0..steps {
+        stop_here();
+        for _ in 0..32 {
+            let mut ends: [c_int; 2] = [-1; 2];
+            // SAFETY: the array has room for two descriptors, the buffer is as long as it says. They are open until the end.
+            unsafe {
+                assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK), 0);
+                assert!(libc::fcntl(ends[1], libc::F_SETPIPE_SZ, PIPE as c_int) >= PIPE as c_int);
+                assert_eq!(libc::write(ends[1], bytes.as_ptr().cast(), PIPE), PIPE as isize);
+            }
+        }
+        say("done");
+    }
+    stop_here();
+}
+
+/// `dirty FILE BYTES`: writes so many bytes into a file, a MiB at a time.
+fn dirty(path: &str, bytes: usize) {
+    call_me("obs-dirty");
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).expect("the file is there");
+    let buffer = vec![1; 1 << 20];
+    say("ready");
+    stop_here();
+    for _ in 0..bytes >> 20 {
+        file.write_all(&buffer).expect("write");
+    }
+    say("done");
     stop_here();
 }
 

@@ -21,8 +21,13 @@ pub(crate) struct Line {
 impl Line {
     /// A field `name=NUMBER`.
     pub(crate) fn number(&self, name: &str) -> u64 {
+        self.word(name).parse().expect("a number")
+    }
+
+    /// A field `name=WORD`.
+    pub(crate) fn word(&self, name: &str) -> &str {
         let word = self.fields.split(' ').find_map(|w| w.strip_prefix(name)?.strip_prefix('='));
-        word.unwrap_or_else(|| panic!("{} has no {name}: {}", self.event, self.fields)).parse().expect("a number")
+        word.unwrap_or_else(|| panic!("{} has no {name}: {}", self.event, self.fields))
     }
 }
 

@@ -1,0 +1,63 @@
+//! Retries of the page allocator, against perf's count on every CPU. They come just before the host is out of memory, and
+//! so only in a guest: there a process takes more than there is, and is the one to be killed.
+
+use observer::snapshot::{Snapshot, retry::RetryKind};
+
+use crate::{
+    kswapd::{SMALL, total_memory},
+    support::{
+        needs_root,
+        observer::{load, missed, read},
+        perf::Counter,
+        seen, skipped,
+        workload::Workload,
+    },
+};
+
+/// Set where a test may use up the memory of the whole machine: in the guests of the VM lane.
+const WHOLE_MACHINE: &str = "OBSERVER_TEST_WHOLE_MACHINE";
+
+fn counted(snapshot: &Snapshot, kind: RetryKind) -> u64 {
+    let retries = snapshot.retries.as_ref().expect("retries are counted");
+    assert_eq!(retries.other, 0, "every process has a row");
+    retries.rows.iter().filter(|r| r.kind == kind).map(|r| r.count).sum()
+}
+
+#[test]
+fn retries_before_a_kill_are_those_that_the_kernel_counted() {
+    const NAME: &str = "retries_before_a_kill_are_those_that_the_kernel_counted";
+    needs_root!("retries_before_a_kill_are_those_that_the_kernel_counted");
+    if std::env::var_os(WHOLE_MACHINE).is_none() || total_memory() > SMALL {
+        skipped(NAME, "it uses up the memory of the whole machine, which is done only in the VM lane");
+        return;
+    }
+    let mut kernel = load();
+    let mut work = Workload::start(&format!("hold {} obs-greedy 1000", total_memory() * 2), None);
+    let counters = [
+        (RetryKind::Reclaim, "oom:reclaim_retry_zone", "reclaim_retries"),
+        (RetryKind::Compact, "oom:compact_retry", "compact_retries"),
+    ]
+    .map(|(kind, tracepoint, probe)| (kind, Counter::everywhere(tracepoint, None), probe));
+    let first = counters.each_ref().map(|(_, counter, _)| counter.read());
+    let before = read(&mut kernel);
+    let begin = counters.each_ref().map(|(_, counter, _)| counter.read());
+    let pid = work.pid();
+    assert_eq!(work.step(), "", "it is killed before it has all");
+    assert_eq!(work.killed_by(), Some(libc::SIGKILL));
+    let end = counters.each_ref().map(|(_, counter, _)| counter.read());
+    let after = read(&mut kernel);
+    for (n, (kind, counter, probe)) in counters.iter().enumerate() {
+        let (least, most) = (end[n] - begin[n], counter.read() - first[n]);
+        let observed = counted(&after, *kind) - counted(&before, *kind);
+        seen!("{probe}: {least} <= observer {observed} <= {most}");
+        assert_eq!(missed(&after, probe), missed(&before, probe));
+        assert!((least..=most).contains(&observed), "{probe}: {least} <= {observed} <= {most}");
+    }
+    let rows = &after.retries.as_ref().unwrap().rows;
+    let own =
+        rows.iter().find(|r| r.pid == pid && r.kind == RetryKind::Reclaim).expect("it retried before it was killed");
+    seen!("{own:?}");
+    assert_eq!((own.comm.as_str(), own.last_order), ("obs-greedy", 0));
+    assert!(own.refused > 0 && own.refused <= own.count, "the last answer was no: {own:?}");
+    assert!(own.last_available_bytes < own.last_min_bytes && own.last_min_bytes > Some(0), "{own:?}");
+}
