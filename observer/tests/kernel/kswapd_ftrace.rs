@@ -56,7 +56,7 @@ fn by_trace(lines: &[Line]) -> Told {
                 awake.insert(node, false);
                 *told.sleeps.entry(node).or_default() += 1;
             }
-            "mm_vmscan_wakeup_kswapd" => *told.requests.entry((node, line.tid)).or_default() += 1,
+            "mm_vmscan_wakeup_kswapd" => *told.requests.entry((node, process_of(line.tid))).or_default() += 1,
             "mm_vmscan_lru_shrink_inactive" => {
                 let pages = told.pages.entry(node).or_default();
                 pages.0 += line.number("nr_scanned");
@@ -66,6 +66,13 @@ fn by_trace(lines: &[Line]) -> Told {
         }
     }
     told
+}
+
+/// Process of a thread, which the trace does not tell; the thread's own number if it is gone.
+fn process_of(tid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("Tgid:"));
+    line.and_then(|l| l.trim().parse().ok()).unwrap_or(tid)
 }
 
 /// What observer says about the time between two snapshots. Requests by processes that ended in between would be in no

@@ -4,7 +4,7 @@ use super::{
     View,
     family::{Kind, Metric},
 };
-use crate::snapshot::Cgroup;
+use crate::snapshot::{Cgroup, Name};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {
@@ -33,6 +33,47 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Times that the hard limit of the cgroup was met; only for cgroups that another metric names",
         source: "memory.failcnt and memory.memsw.failcnt (v1), memory.events max (v2)",
         read: |view, out| named(view, |path, c| out.push_known(&[path], c.limit_hits)),
+    },
+    Metric {
+        name: "observer_cgroup_memory_refaulted_bytes_total",
+        kind: Kind::Counter,
+        unit: Some("bytes"),
+        labels: &["cgroup", "type"],
+        help: "Memory that came back soon after reclaim took it, anonymous or of files; only for cgroups that another metric names",
+        source: "memory.stat workingset_refault_{anon,file}",
+        read: |view, out| {
+            named(view, |path, c| {
+                let stat = c.stat.as_ref();
+                out.push_known(&[path, "anon"], stat.and_then(|s| s.workingset_refault_anon_bytes));
+                out.push_known(&[path, "file"], stat.and_then(|s| s.workingset_refault_file_bytes));
+            });
+        },
+    },
+    Metric {
+        name: "observer_cgroup_container_info",
+        kind: Kind::Info,
+        unit: None,
+        labels: &["cgroup", "runtime", "container", "id", "pod", "namespace"],
+        help: "Container that a cgroup belongs to, for joins; only for cgroups that another metric names",
+        source: "path of the cgroup and files of the container runtime",
+        read: |view, out| {
+            named(view, |path, c| {
+                let Some(container) = &c.container else { return };
+                let word = |name: &Option<Name>| name.as_ref().map_or(String::new(), ToString::to_string);
+                let parts = [&container.runtime, &container.name, &container.id, &container.pod, &container.namespace];
+                let [runtime, name, id, pod, namespace] = parts.map(word);
+                out.push(&[path, &runtime, &name, &id, &pod, &namespace], 1);
+            });
+        },
+    },
+    Metric {
+        name: "observer_cgroups_dying",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Memory cgroups that were removed and still hold memory",
+        source: "cgroup.stat (v2), /proc/cgroups (v1)",
+        read: |view, out| out.push_known(&[], view.now.cgroups.as_ref().and_then(|c| c.dying)),
     },
 ];
 

@@ -4,11 +4,17 @@ use std::collections::VecDeque;
 
 use crate::snapshot::{
     Cgroup, CgroupId, Cgroups, Log2Histogram, Name, Snapshot,
+    cgroup::CgroupStat,
+    compaction::{CgroupCompaction, CompactResult, Compaction, Compactor, Extfrag},
+    container::Container,
     coverage::{Coverage, Loss, Probe, ProbeState, Source},
     kswapd::{Kswapd, KswapdNode, KswapdRequester},
+    memory::{Buddy, Meminfo, Memory, Shmem, SlabCache, Slabs, Tmpfs, Zone},
     oom::{Oom, OomKill, OomReclaim, OomTask},
     page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
-    reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals},
+    reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
+    retry::Retries,
+    shrinker::Shrinker,
     tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, State, Tcp, TcpInfo},
 };
 
@@ -21,10 +27,33 @@ const PODS: CgroupId = CgroupId(7);
 /// The snapshot `seconds` after the start; all that counts has gone on.
 pub(super) fn snapshot(seconds: u64) -> Snapshot {
     let mut snapshot = Snapshot {
-        cgroups: Some(Cgroups { list: vec![cgroup(CgroupId(1), b"/"), cgroup(PODS, HOSTILE)], ..Cgroups::default() }),
+        cgroups: Some(Cgroups {
+            list: vec![cgroup(CgroupId(1), b"/"), cgroup(PODS, HOSTILE)],
+            dying: Some(5),
+            ..Cgroups::default()
+        }),
         page_alloc: Some(page_alloc(seconds)),
         reclaim: Some(reclaim(seconds)),
         kswapd: Some(kswapd(seconds)),
+        memory: memory(seconds),
+        compaction: Some(Compaction {
+            by_cgroup: vec![CgroupCompaction {
+                cgroup: Some(PODS),
+                by: Compactor::Direct,
+                results: vec![CompactResult { result: Name::from_bytes(HOSTILE), count: seconds }],
+                total_ns: 1000 * seconds,
+                latency_ns: Log2Histogram { buckets: vec![0, seconds] },
+            }],
+        }),
+        extfrag: Some(Extfrag { rows: Vec::new(), other: seconds }),
+        retries: Some(Retries { rows: Vec::new(), other: seconds }),
+        shrinkers: Some(vec![Shrinker {
+            function: Name::from_bytes(HOSTILE),
+            count: seconds,
+            total_ns: seconds,
+            freed: seconds,
+            ..Shrinker::default()
+        }]),
         oom: Some(oom()),
         tcp: tcp(seconds),
         coverage: coverage(),
@@ -38,7 +67,44 @@ pub(super) fn snapshot(seconds: u64) -> Snapshot {
 
 fn cgroup(id: CgroupId, path: &[u8]) -> Cgroup {
     let path = Name::from_bytes(&[if path == b"/" { b"".as_slice() } else { b"/" }, path].concat());
-    Cgroup { id, path, usage: Some(1 << 20), limit: Some(1 << 30), limit_hits: Some(3), ..Cgroup::default() }
+    Cgroup {
+        id,
+        path,
+        usage: Some(1 << 20),
+        limit: Some(1 << 30),
+        limit_hits: Some(3),
+        stat: Some(CgroupStat {
+            workingset_refault_anon_bytes: Some(1),
+            workingset_refault_file_bytes: Some(2),
+            ..CgroupStat::default()
+        }),
+        container: Some(Container { name: Some(Name::from_bytes(HOSTILE)), ..Container::default() }),
+        ..Cgroup::default()
+    }
+}
+
+fn memory(n: u64) -> Memory {
+    let zone = Zone {
+        zone: Name::from_bytes(HOSTILE),
+        free: Some(n << 20),
+        min: Some(1 << 20),
+        managed: Some(1 << 30),
+        ..Zone::default()
+    };
+    Memory {
+        meminfo: Some(Meminfo { total: Some(1 << 30), free: Some(1 << 29), ..Meminfo::default() }),
+        buddy: Some(vec![Buddy { node: 0, zone: zone.zone.clone(), free_blocks: vec![n, 0, 1] }]),
+        zones: Some(vec![zone]),
+        slabs: Some(Slabs {
+            list: vec![SlabCache { name: Name::from_bytes(HOSTILE), bytes: n << 12, ..SlabCache::default() }],
+            ..Slabs::default()
+        }),
+        shmem: Some(Shmem {
+            tmpfs: vec![Tmpfs { mount_point: Name::from_bytes(HOSTILE), used: 4096, ..Tmpfs::default() }],
+            ..Shmem::default()
+        }),
+        ..Memory::default()
+    }
 }
 
 fn counts(n: u64) -> AllocCounts {
@@ -85,6 +151,20 @@ fn reclaim(n: u64) -> Reclaim {
         by_cgroup: vec![row(ReclaimKind::Direct), row(ReclaimKind::Memcg)],
         by_process: Vec::new(),
         in_flight: vec![in_flight],
+        scans: Some(vec![Scan {
+            node: 0,
+            by: Scanner::Kswapd,
+            cgroup: Some(PODS),
+            file: true,
+            scanned_bytes: 2 * n,
+            reclaimed_bytes: n,
+        }]),
+        throttles: Some(vec![Throttle {
+            cgroup: Some(PODS),
+            reason: Name::from_bytes(HOSTILE),
+            count: n,
+            total_ns: n,
+        }]),
         ..Reclaim::default()
     }
 }

@@ -1,11 +1,15 @@
 //! kswapd, and who asks for it.
 
+use std::collections::BTreeMap;
+
 use super::{
     View,
     family::{Kind, Metric},
+    tracked::buckets,
 };
-use crate::snapshot::kswapd::KswapdNode;
+use crate::snapshot::{kswapd::KswapdNode, reclaim::Scanner};
 
+const SCANS: &str = "tracepoint vmscan:mm_vmscan_lru_shrink_inactive";
 const CYCLE: &str = "tracepoints vmscan:mm_vmscan_kswapd_{wake,sleep}";
 
 pub(super) const METRICS: &[Metric] = &[
@@ -34,6 +38,35 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "observer_kswapd_cycle_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        labels: &["node"],
+        help: "Time from a wake of kswapd to its sleep",
+        source: CYCLE,
+        read: |view, out| {
+            nodes(view, |node, n| out.histogram(&[node], buckets(&n.cycle_ns), n.awake_ns as f64 / 1e9));
+        },
+    },
+    Metric {
+        name: "observer_kswapd_scanned_bytes_total",
+        kind: Kind::Counter,
+        unit: Some("bytes"),
+        labels: &["node"],
+        help: "Memory that kswapd of the node looked at on inactive lists",
+        source: SCANS,
+        read: |view, out| scans(view, |node, scanned, _| out.push(&[node], scanned)),
+    },
+    Metric {
+        name: "observer_kswapd_reclaimed_bytes_total",
+        kind: Kind::Counter,
+        unit: Some("bytes"),
+        labels: &["node"],
+        help: "Memory that kswapd of the node reclaimed from inactive lists",
+        source: SCANS,
+        read: |view, out| scans(view, |node, _, reclaimed| out.push(&[node], reclaimed)),
+    },
+    Metric {
         name: "observer_kswapd_requests_total",
         kind: Kind::Counter,
         unit: None,
@@ -51,4 +84,14 @@ pub(super) const METRICS: &[Metric] = &[
 fn nodes(view: &View<'_>, mut show: impl FnMut(&str, &KswapdNode)) {
     let nodes = view.now.kswapd.iter().flat_map(|k| &k.nodes);
     nodes.for_each(|n| show(&n.node.to_string(), n));
+}
+
+fn scans(view: &View<'_>, mut show: impl FnMut(&str, u64, u64)) {
+    let Some(scans) = view.now.reclaim.as_ref().and_then(|r| r.scans.as_ref()) else { return };
+    let mut sums: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for scan in scans.iter().filter(|s| s.by == Scanner::Kswapd) {
+        let sum = sums.entry(scan.node).or_default();
+        *sum = (sum.0 + scan.scanned_bytes, sum.1 + scan.reclaimed_bytes);
+    }
+    sums.into_iter().for_each(|(node, (scanned, reclaimed))| show(&node.to_string(), scanned, reclaimed));
 }

@@ -5,6 +5,7 @@
 //! adding one row to the table of its subsystem, and one to docs/metrics.md.
 
 mod cgroup;
+mod compaction;
 mod coverage;
 mod encoded;
 pub mod family;
@@ -12,12 +13,14 @@ mod finding;
 #[cfg(test)]
 mod full;
 mod kswapd;
+mod memory;
 mod oom;
 mod openmetrics;
 mod own;
 mod page_alloc;
 mod reclaim;
 pub mod sampler;
+mod shrinker;
 mod sockets;
 mod tcp;
 #[cfg(test)]
@@ -48,7 +51,10 @@ use tracked::Tracked;
 const TABLES: &[&[Metric]] = &[
     page_alloc::METRICS,
     reclaim::METRICS,
+    shrinker::METRICS,
     kswapd::METRICS,
+    compaction::METRICS,
+    memory::METRICS,
     oom::METRICS,
     tcp::METRICS,
     cgroup::METRICS,
@@ -73,6 +79,7 @@ pub fn table() -> impl Iterator<Item = &'static Metric> {
 #[derive(Debug)]
 pub struct View<'a> {
     now: &'a Snapshot,
+    model: &'a Model,
     tracked: &'a Tracked,
     diagnosis: &'a Diagnosis,
     own: &'a Own,
@@ -124,9 +131,10 @@ impl Exporter {
     /// Takes a snapshot that took `took` to take.
     pub fn page(&mut self, snapshot: Snapshot, took: Duration) -> Page {
         self.tracked.update(&snapshot);
-        self.diagnose(&snapshot);
+        let model = self.diagnose(&snapshot);
         self.own.note(took, snapshot.host.page_size);
-        let view = View { now: &snapshot, tracked: &self.tracked, diagnosis: &self.diagnosis, own: &self.own };
+        let view =
+            View { now: &snapshot, model: &model, tracked: &self.tracked, diagnosis: &self.diagnosis, own: &self.own };
         let (families, dropped) = family::read(table(), &view);
         self.own.dropped_points += dropped;
         Page {
@@ -138,24 +146,26 @@ impl Exporter {
         }
     }
 
-    fn diagnose(&mut self, now: &Snapshot) {
+    /// Lets the rules look, and gives the model of this snapshot.
+    fn diagnose(&mut self, now: &Snapshot) -> Model {
         let model = Model::new(now, self.before.as_ref());
         let Some(interval) = model.interval else {
             // The first snapshot, or the first of another boot: rules say what they lack.
             self.before = Some(now.clone());
             self.window.clear();
-            self.diagnosis = diagnose(&[model]);
-            return;
+            self.diagnosis = diagnose(std::slice::from_ref(&model));
+            return model;
         };
         if interval.seconds < SHORTEST_INTERVAL_SECONDS {
-            return;
+            return model;
         }
         self.before = Some(now.clone());
-        self.window.push(model);
+        self.window.push(model.clone());
         let mut seconds: f64 = self.window.iter().filter_map(|m| m.interval).map(|i| i.seconds).sum();
         while self.window.len() > WINDOW_MODELS || (seconds > WINDOW_SECONDS && self.window.len() > 1) {
             seconds -= self.window.remove(0).interval.map_or(0.0, |i| i.seconds);
         }
         self.diagnosis = diagnose(&self.window);
+        model
     }
 }

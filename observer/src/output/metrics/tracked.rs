@@ -51,6 +51,15 @@ pub(super) fn latency_bounds() -> impl Iterator<Item = f64> {
     (FIRST_BOUND..=LAST_BOUND).map(|i| Log2Histogram::upper_bound(i) / 1e9).chain([f64::INFINITY])
 }
 
+/// A histogram of nanoseconds in the buckets that every latency has here.
+pub(super) fn buckets(histogram: &Log2Histogram) -> Vec<(f64, u64)> {
+    let mut counts = [0; BUCKETS];
+    for (i, n) in histogram.buckets.iter().enumerate() {
+        counts[i.clamp(FIRST_BOUND, LAST_BOUND + 1) - FIRST_BOUND] += n;
+    }
+    latency_bounds().zip(counts).collect()
+}
+
 /// Names a process for good: cgroup, pid, start.
 type ProcessKey = (Option<CgroupId>, u32, Option<u64>);
 /// Names a group of closed connections: namespace, port, direction, cgroup; `None` is what found no place in the map.

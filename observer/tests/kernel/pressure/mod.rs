@@ -18,11 +18,6 @@ use observer::{
 
 use crate::support::seen;
 
-pub(crate) use cache::Neighbours;
-pub(crate) use cgroup_limit::{AnonAtLimit, CacheAtLimit};
-pub(crate) use swap::Thrash;
-pub(crate) use zombies::Zombies;
-
 /// Scenarios run one after the other: a rule names the worst of all that it sees.
 static ONE: Mutex<()> = Mutex::new(());
 

@@ -1,0 +1,104 @@
+//! Memory of the host: what only a comparison of several of the kernel's files tells. The files themselves are
+//! node_exporter's.
+
+use super::{
+    View,
+    family::{Kind, Metric, Points},
+};
+use crate::model::memory::FreeMemory;
+
+/// Mounts and caches that have a series; the largest are taken.
+const MOST_NAMES: usize = 20;
+
+const FREE: &str = "/proc/zoneinfo, /proc/pagetypeinfo";
+
+pub(super) const METRICS: &[Metric] = &[
+    Metric {
+        name: "observer_memory_unexplained_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &[],
+        help: "RAM that no counter of the kernel explains: taken page by page by a driver or another part of the kernel; 0 where counters overlap",
+        source: "/proc/meminfo, /proc/vmstat, /proc/zoneinfo",
+        read: |view, out| {
+            let breakdown = view.model.memory.breakdown.as_ref();
+            out.push_known(&[], breakdown.map(|b| u64::try_from(b.unexplained).unwrap_or(0)));
+        },
+    },
+    Metric {
+        name: "observer_memory_free_usable_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["node", "zone"],
+        help: "Free memory that an ordinary request of order 0 may take before the min watermark",
+        source: FREE,
+        read: |view, out| zones(view, |zone, labels| out.push(labels, zone.usable)),
+    },
+    Metric {
+        name: "observer_memory_free_trapped_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["node", "zone", "by"],
+        help: "Free memory kept from ordinary requests, by what keeps it: cma, highatomic or lowmem_reserve",
+        source: FREE,
+        read: |view, out| {
+            zones(view, |zone, labels| {
+                let [node, name] = labels else { return };
+                out.push(&[node, name, "cma"], zone.trapped_cma);
+                out.push(&[node, name, "highatomic"], zone.trapped_highatomic);
+                out.push(&[node, name, "lowmem_reserve"], zone.trapped_reserve);
+            });
+        },
+    },
+    Metric {
+        name: "observer_memory_unusable_free_ratio",
+        kind: Kind::Gauge,
+        unit: Some("ratio"),
+        labels: &["node", "zone", "order"],
+        help: "Share of free memory in blocks too small for a request of the order, 0 to 1: the unusable free-space index",
+        source: "/proc/buddyinfo",
+        read: |view, out| {
+            for zone in view.model.memory.fragmentation.iter().flatten() {
+                let (node, name) = (zone.node.to_string(), zone.zone.to_string());
+                for (order, index) in zone.unusable_index.iter().enumerate() {
+                    out.push(&[&node, &name, &order.to_string()], *index);
+                }
+            }
+        },
+    },
+    Metric {
+        name: "observer_memory_tmpfs_used_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["mount", "device"],
+        help: "Memory and swap in use by a tmpfs of any mount namespace; the 20 largest that are not empty",
+        source: "mountinfo of each mount namespace, statfs(2)",
+        read: tmpfs,
+    },
+    Metric {
+        name: "observer_memory_slab_cache_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["cache"],
+        help: "Memory of a slab cache; the 20 largest",
+        source: "/proc/slabinfo",
+        read: |view, out| {
+            for cache in view.model.memory.slabs.iter().flatten().take(MOST_NAMES) {
+                out.push(&[cache.now.name.as_str()], cache.now.bytes);
+            }
+        },
+    },
+];
+
+fn zones(view: &View<'_>, mut show: impl FnMut(&FreeMemory, &[&str])) {
+    for zone in view.model.memory.free.iter().flatten() {
+        show(zone, &[&zone.node.to_string(), zone.zone.as_str()]);
+    }
+}
+
+fn tmpfs(view: &View<'_>, out: &mut Points) {
+    let used = view.model.memory.shmem.iter().flat_map(|s| &s.tmpfs).filter(|t| t.now.used > 0);
+    for t in used.take(MOST_NAMES) {
+        out.push(&[t.now.mount_point.as_str(), t.now.device.as_str()], t.now.used);
+    }
+}
