@@ -10,6 +10,7 @@ pub mod elf;
 pub mod model;
 pub mod object;
 pub mod output;
+pub mod profile;
 pub mod recording;
 pub mod snapshot;
 pub mod source;

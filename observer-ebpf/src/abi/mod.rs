@@ -1,5 +1,6 @@
 //! What crosses the kernel boundary, one file a kernel subsystem.
 
+pub mod alloc_stacks;
 pub mod compaction;
 pub mod fields;
 pub mod kswapd;

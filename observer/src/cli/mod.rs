@@ -10,6 +10,7 @@ mod recorded;
 mod replay;
 pub mod report;
 pub mod serve;
+pub mod stacks;
 pub mod top;
 mod version;
 

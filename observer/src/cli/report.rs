@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Global, duration, live::Live, print, replay};
+use super::{Global, duration, live::Live, print, replay, stacks};
 use crate::{
     diagnose::diagnose,
     model::Model,
@@ -39,16 +39,30 @@ pub struct Args {
     /// End this long after the recording's first snapshot
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]
     pub end: Option<Duration>,
+    /// Stacks instead of the report.
+    #[command(flatten)]
+    pub stacks: stacks::StackArgs,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { section: None, time: Duration::from_secs(3), json: false, replay: None, begin: None, end: None }
+        Self {
+            section: None,
+            time: Duration::from_secs(3),
+            json: false,
+            replay: None,
+            begin: None,
+            end: None,
+            stacks: stacks::StackArgs::default(),
+        }
     }
 }
 
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    if args.stacks.stacks {
+        return stacks::run(args, global);
+    }
     let model = match &args.replay {
         Some(path) => {
             let (before, now) = replay::ends(path, args.begin, args.end)?;

@@ -21,7 +21,9 @@ pub mod memory;
 pub mod oom_paths;
 pub mod pressure;
 pub mod process;
+pub mod profile;
 pub mod recording;
+pub mod symbols;
 pub mod tcp;
 
 pub use collect::{Collector, Options};

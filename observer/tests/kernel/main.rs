@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alloc_stacks;
 mod bad_input;
 mod extfrag;
 mod hostile;

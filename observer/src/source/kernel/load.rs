@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use aya::{
@@ -72,15 +72,36 @@ impl Refusal {
     }
 }
 
+/// What of the object to load.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    /// The running kernel's type information.
+    pub(super) btf: &'a Path,
+    /// The programs.
+    pub(super) specs: Vec<&'static ProbeSpec>,
+    /// Elements of maps.
+    pub(super) entries: Vec<(&'static str, u32)>,
+    /// Values of read-only globals that are no kernel fields.
+    pub(super) globals: Vec<(&'static str, u32)>,
+}
+
 impl Object {
-    /// Loads `object` and attaches what this kernel takes.
+    /// Loads the programs of the default table and attaches what this kernel takes.
     pub(super) fn load(object: &[u8], options: &Options, sizes: Sizes) -> Self {
+        let wanted = PROBES.iter().filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
+        let plan =
+            Plan { btf: &options.btf, specs: wanted.collect(), entries: sizes.entries().into(), globals: Vec::new() };
+        Self::load_plan(object, &plan, |_| Ok(()))
+    }
+
+    /// Loads the programs of a plan and attaches what this kernel takes, after `prepare` has filled maps.
+    pub(super) fn load_plan(object: &[u8], plan: &Plan<'_>, prepare: impl FnOnce(&mut Ebpf) -> io::Result<()>) -> Self {
         let counts_runs = std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|b| b.starts_with(b"1"));
         let all_absent = |refusal: Refusal| {
-            let probes = PROBES.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
+            let probes = plan.specs.iter().map(|spec| absent(spec, refusal.clone(), Vec::new())).collect();
             Self { ebpf: None, probes, counts_runs, missing: Vec::new(), enums: Enums::default() }
         };
-        let kernel = match Btf::read(&options.btf) {
+        let kernel = match Btf::read(plan.btf) {
             Ok(btf) => btf,
             Err(e) => return all_absent(no_btf(&e)),
         };
@@ -91,12 +112,14 @@ impl Object {
         };
         raise_memlock();
         let resolved = fields::resolve(&kernel);
-        let mut ebpf = match create(object, sizes, &aya_btf, &resolved) {
+        let mut ebpf = match create(object, plan, &aya_btf, &resolved) {
             Ok(ebpf) => ebpf,
             Err(refusal) => return all_absent(refusal),
         };
-        let wanted = PROBES.iter().filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
-        let probes = wanted.map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
+        if let Err(e) = prepare(&mut ebpf) {
+            return all_absent(Refusal::of(&e));
+        }
+        let probes = plan.specs.iter().map(|spec| load_one(&mut ebpf, spec, &kernel, &aya_btf, &resolved)).collect();
         let missing = resolved.iter().filter(|r| r.is_missing()).map(|r| r.field.symbol).collect();
         Self { ebpf: Some(ebpf), probes, counts_runs, missing, enums: Enums::of(&kernel) }
     }
@@ -127,6 +150,16 @@ impl Object {
         self.probes.iter().find(|p| p.spec.name == probe).and_then(|p| p.program.as_ref())
     }
 
+    /// Detaches what sits on tracepoints; the maps stay and can be read.
+    pub(super) fn detach(&mut self) {
+        for (_, program) in self.ebpf.iter_mut().flat_map(Ebpf::programs_mut) {
+            if let Program::BtfTracePoint(program) = program {
+                // The error is that it was not loaded.
+                let _ = program.unload();
+            }
+        }
+    }
+
     /// What became of every program, with the counts of this moment.
     pub(super) fn coverage(&self) -> Vec<Probe> {
         self.probes.iter().map(|p| self.describe(p)).collect()
@@ -155,14 +188,17 @@ fn absent(spec: &'static ProbeSpec, refusal: Refusal, fields_missing: Vec<String
     Loaded { spec, state, fields_missing, program: None }
 }
 
-fn create(object: &[u8], sizes: Sizes, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
+fn create(object: &[u8], plan: &Plan<'_>, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf));
     for field in resolved {
         loader.override_global(field.field.symbol, &field.value, true);
     }
-    for (map, entries) in sizes.entries() {
-        loader.map_max_entries(map, entries);
+    for (global, value) in &plan.globals {
+        loader.override_global(global, value, true);
+    }
+    for (map, entries) in &plan.entries {
+        loader.map_max_entries(map, *entries);
     }
     loader.load(object).map_err(|e| Refusal::of(&e))
 }

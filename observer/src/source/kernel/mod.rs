@@ -3,6 +3,7 @@
 //! [`Kernel::load`] never fails as a whole. What this kernel refuses is in the coverage, with the reason, what replaces it
 //! and the command that would grant it.
 
+pub mod alloc_stacks;
 mod bpf_sys;
 pub mod btf;
 mod compaction;

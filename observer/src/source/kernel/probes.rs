@@ -241,3 +241,9 @@ pub const PROBES: &[ProbeSpec] = &[
         replaced_by: Some("sock_diag, as `ss -ti` reads it"),
     },
 ];
+
+/// Samples the stacks of page allocations. In a table of its own: it is loaded on demand only.
+pub const ALLOC_STACKS: ProbeSpec = ProbeSpec {
+    fields: &["task", "kswapd"],
+    ..tp("alloc_stacks", "mm_page_alloc", &[form("obs_alloc_stacks", &[Ptr("page"), Int, Int, Int])], "alloc_stacks")
+};
