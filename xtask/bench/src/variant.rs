@@ -91,7 +91,7 @@ fn with_observer() -> Result<f64> {
     let (pid, nanoseconds) = answer(Command::new(own_path()?).arg("workload"))?;
     // A probe that counted nothing would be cheap.
     let mut snapshot = Snapshot::default();
-    kernel.read(&mut snapshot);
+    kernel.read(&mut snapshot, &|_| false);
     let page_alloc = snapshot.page_alloc.context("the probe is attached but was not read")?;
     let living =
         page_alloc.processes.iter().filter(|process| process.pid == pid).map(|process| process.counts.allocations());
