@@ -19,6 +19,7 @@ mod page_alloc;
 mod page_alloc_totals;
 mod pressure;
 mod reclaim;
+mod reclaim_cost;
 mod reclaim_inside;
 mod recording;
 mod retries;

@@ -1,4 +1,4 @@
-//! Retries of the page allocator, against perf's count on every CPU. They come just before the host is out of memory, and
+//! Retries of the page allocator, against perf's count on every CPU and an ftrace recording. They come just before the host is out of memory, and
 //! so only in a guest: there a process takes more than there is, and is the one to be killed.
 
 use observer::snapshot::{Snapshot, retry::RetryKind};
@@ -6,10 +6,12 @@ use observer::snapshot::{Snapshot, retry::RetryKind};
 use crate::{
     kswapd::{SMALL, total_memory},
     support::{
+        memory::page_size,
         needs_root,
         observer::{load, missed, read},
         perf::Counter,
         seen, skipped,
+        trace::Trace,
         workload::Workload,
     },
 };
@@ -33,6 +35,8 @@ fn retries_before_a_kill_are_those_that_the_kernel_counted() {
     }
     let mut kernel = load();
     let mut work = Workload::start(&format!("hold {} obs-greedy 1000", total_memory() * 2), None);
+    let pid = work.pid();
+    let trace = Trace::start("retries", 1024, &[("oom/reclaim_retry_zone", Some(&format!("common_pid == {pid}")))]);
     let counters = [
         (RetryKind::Reclaim, "oom:reclaim_retry_zone", "reclaim_retries"),
         (RetryKind::Compact, "oom:compact_retry", "compact_retries"),
@@ -41,7 +45,6 @@ fn retries_before_a_kill_are_those_that_the_kernel_counted() {
     let first = counters.each_ref().map(|(_, counter, _)| counter.read());
     let before = read(&mut kernel);
     let begin = counters.each_ref().map(|(_, counter, _)| counter.read());
-    let pid = work.pid();
     assert_eq!(work.step(), "", "it is killed before it has all");
     assert_eq!(work.killed_by(), Some(libc::SIGKILL));
     let end = counters.each_ref().map(|(_, counter, _)| counter.read());
@@ -54,10 +57,17 @@ fn retries_before_a_kill_are_those_that_the_kernel_counted() {
         assert!((least..=most).contains(&observed), "{probe}: {least} <= {observed} <= {most}");
     }
     let rows = &after.retries.as_ref().unwrap().rows;
-    let own =
-        rows.iter().find(|r| r.pid == pid && r.kind == RetryKind::Reclaim).expect("it retried before it was killed");
+    let own = rows.iter().find(|r| r.pid == pid && r.kind == RetryKind::Reclaim).expect("it retried before its end");
     seen!("{own:?}");
-    assert_eq!((own.comm.as_str(), own.last_order), ("obs-greedy", 0));
-    assert!(own.refused > 0 && own.refused <= own.count, "the last answer was no: {own:?}");
-    assert!(own.last_available_bytes < own.last_min_bytes && own.last_min_bytes > Some(0), "{own:?}");
+    assert_eq!(own.comm.as_str(), "obs-greedy");
+    assert_eq!(trace.lost(), 0, "the trace is whole");
+    let lines = trace.lines();
+    let last = lines.last().expect("it was traced");
+    assert_eq!(own.count, lines.len() as u64);
+    assert_eq!(own.refused, lines.iter().filter(|l| l.number("wmark_check") == 0).count() as u64);
+    let bytes = |field| Some(last.number(field) * page_size() as u64);
+    assert_eq!((own.last_available_bytes, own.last_min_bytes), (bytes("available"), bytes("min_wmark")));
+    let numbers = (u64::from(own.last_order), u64::from(own.last_loops));
+    assert_eq!(numbers, (last.number("order"), last.number("no_progress_loops")));
+    assert!(own.last_loops > 0 && own.last_min_bytes > Some(0), "rounds without progress come before a kill: {own:?}");
 }

@@ -40,6 +40,11 @@ impl BigFile {
         Self { backing, device }
     }
 
+    /// True if there is no disk: what is written to the device stays in memory, and is charged to who wrote it.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// What to read.
     pub(crate) fn path(&self) -> &Path {
         self.device.as_ref().map_or(&self.backing, |(path, _)| path)
