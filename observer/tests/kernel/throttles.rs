@@ -39,7 +39,7 @@ fn by_observer(snapshot: &Snapshot, cgroup: CgroupId) -> Waits {
 fn waits_in_reclaim_are_those_of_an_ftrace_recording() {
     const NAME: &str = "waits_in_reclaim_are_those_of_an_ftrace_recording";
     needs_root!("waits_in_reclaim_are_those_of_an_ftrace_recording");
-    let cgroup = Cgroup::limited("waits", 16 << 20);
+    let cgroup = Cgroup::limited("waits", 48 << 20);
     let file = BigFile::new(192 << 20);
     if file.is_in_memory() {
         skipped(NAME, "no disk to write to: set TMPDIR to a folder on one");
