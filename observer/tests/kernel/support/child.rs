@@ -38,6 +38,7 @@ extern "C" fn before_main() {
         Some("pipes") => pipes(number(1)),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
+        Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
         other => panic!("no workload is called {other:?}"),
     }
     exit(0);
@@ -243,6 +244,31 @@ fn sweep(bytes: usize) {
     loop {
         (0..pages.count()).for_each(|page| pages.touch(page));
     }
+}
+
+/// `cgroups FOLDER K N`: K cgroups one after the other, in each a process with N faults; both are gone before the next one.
+fn cgroups(parent: &str, count: usize, faults: usize) {
+    call_me("obs-cgroups");
+    say("ready");
+    stop_here();
+    for n in 0..count {
+        let folder = std::path::Path::new(parent).join(n.to_string());
+        std::fs::create_dir(&folder).expect("a new cgroup");
+        // SAFETY: this process has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                std::fs::write(folder.join("cgroup.procs"), "0").expect("a process may be moved");
+                fault(faults);
+                exit(0);
+            }
+            pid if pid > 0 => reap(),
+            _ => panic!("fork: {}", std::io::Error::last_os_error()),
+        }
+        // A process that was reaped leaves its cgroup a moment later.
+        super::wait::wait_for("the cgroup to be empty", || std::fs::remove_dir(&folder).ok());
+    }
+    say("done");
+    stop_here();
 }
 
 /// `pipes N`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused a
