@@ -42,6 +42,7 @@ pub fn text(profile: &Profile, style: Style) -> String {
         }
     }
     lost(&mut out, profile, style);
+    unnamed(&mut out, profile, style);
     out
 }
 
@@ -193,10 +194,18 @@ fn lost(out: &mut String, profile: &Profile, style: Style) {
     if profile.lost.recursion_misses.is_none() {
         style.paragraph(out, "  - ", 4, "not known how many requests were missed: this kernel does not count them");
     }
+}
+
+/// Why names are missing, and what mends it.
+fn unnamed(out: &mut String, profile: &Profile, style: Style) {
+    let mut unnamed: Vec<_> = profile.frames.iter().filter(|f| f.build_id.is_some()).collect();
+    if profile.notes.is_empty() && unnamed.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", style.paint(Paint::Heading, "NOT NAMED")));
     for note in &profile.notes {
         style.paragraph(out, "  - ", 4, note.as_str());
     }
-    let mut unnamed: Vec<_> = profile.frames.iter().filter(|f| f.build_id.is_some()).collect();
     unnamed.sort_by(|a, b| a.module.cmp(&b.module));
     unnamed.dedup_by(|a, b| a.module == b.module);
     for frame in unnamed.iter().take(SHOWN) {
