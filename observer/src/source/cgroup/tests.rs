@@ -205,6 +205,33 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
 }
 
 #[test]
+fn a_deep_tree_with_long_names_is_read_to_its_end() {
+    use std::os::unix::ffi::OsStrExt;
+    const DEPTH: usize = 100;
+    let Some((private, mut reader)) = Private::new() else { return };
+    // Up to where a path is too long to be opened from the top.
+    let long = [b"\x1b[2J \\".as_slice(), &[b'x'; 248]].concat();
+    let with_long_name = private.0.join(std::ffi::OsStr::from_bytes(&long));
+    fs::create_dir(&with_long_name).unwrap();
+    let mut deepest = private.0.clone();
+    for _ in 0..DEPTH {
+        if reader.mount.hierarchy == Hierarchy::V2 {
+            fs::write(deepest.join("cgroup.subtree_control"), "+memory").unwrap();
+        }
+        deepest.push("d");
+        fs::create_dir(&deepest).unwrap();
+    }
+    for _ in 0..2 {
+        let (cgroups, sources) = reader.read(&mut Buffer::default()).unwrap();
+        assert!(sources.is_empty(), "{sources:?}");
+        let path = format!("/{}{}", private.name(), "/d".repeat(DEPTH));
+        assert!(find(&cgroups, &path).usage.is_some());
+        let inside = cgroups.list.iter().find(|c| c.path.to_bytes().ends_with(&long)).expect("the long name");
+        assert!(!inside.path.as_str().contains('\x1b'));
+    }
+}
+
+#[test]
 fn cgroups_that_come_and_go_are_never_an_error() {
     let Some((private, mut reader)) = Private::new() else { return };
     let stop = AtomicBool::new(false);

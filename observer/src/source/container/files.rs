@@ -1,10 +1,6 @@
 //! Names of containers from the files that their runtimes keep.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
 
 use serde_json::Value;
 
@@ -116,8 +112,9 @@ fn text(value: &Value) -> Option<Name> {
 
 /// A document; `None` if it is not there, is no JSON or is too large to be one of ours.
 fn json(path: &Path) -> Option<Value> {
-    let path: PathBuf = path.into();
-    let file = File::open(path).ok().filter(|f| f.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST))?;
+    // A pipe in the place of the file must not hold observer up.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.ok().filter(|f| f.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST))?;
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()

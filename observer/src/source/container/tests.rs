@@ -121,6 +121,10 @@ fn foreign_files_may_be_anything_and_names_are_escaped() {
         write(&folder, &file, text);
         assert_eq!(shown(&resolved(&folder, &format!("/docker/{ID}")).name), "");
     }
+    fs::remove_file(folder.path().join(&file)).unwrap();
+    nix::unistd::mkfifo(&folder.path().join(&file), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(shown(&resolved(&folder, &format!("/docker/{ID}")).name), "", "a pipe that nobody writes to");
+    fs::remove_file(folder.path().join(&file)).unwrap();
     write(&folder, &file, r#"{"Name": "/a\u001b[2Jb"}"#);
     let name = resolved(&folder, &format!("/docker/{ID}")).name.unwrap();
     assert!(!name.as_str().contains('\u{1b}'), "{name}");
