@@ -32,6 +32,9 @@ impl Liveness {
     }
 }
 
+/// Rows of a table, and the values that were taken out of it.
+pub(super) type Rows<K, V> = (Vec<(K, V)>, Vec<V>);
+
 impl Liveness {
     /// Reads a table whose keys belong to processes. When it is more than half full, what belongs to processes that have
     /// ended is taken out to make room, and handed over second.
@@ -40,7 +43,7 @@ impl Liveness {
         table: &mut Table<K, V>,
         capacity: u32,
         tgid: impl Fn(&K) -> u32,
-    ) -> io::Result<(Vec<(K, V)>, Vec<V>)> {
+    ) -> io::Result<Rows<K, V>> {
         let mut rows = Vec::new();
         table.for_each(|key, value| rows.push((*key, *value)))?;
         if rows.len() <= capacity as usize / 2 {
