@@ -56,6 +56,8 @@ impl TableFacts {
 pub(super) struct Facts {
     /// Tables of the pane.
     pub(super) tables: Vec<TableFacts>,
+    /// What the chosen cell is, its unit and source; why it is missing if it is.
+    pub(super) help: Option<String>,
 }
 
 impl Context<'_> {
@@ -66,6 +68,11 @@ impl Context<'_> {
 
     /// Why a part of the snapshot is missing: in the words of the probe that feeds it, or of one of its sources.
     pub(super) fn why(&self, part: &str, sources: &[&str]) -> String {
+        self.reason(part, sources).unwrap_or_else(|| format!("no probe and no file told of {part}"))
+    }
+
+    /// The same, `None` if coverage knows no reason.
+    pub(super) fn reason(&self, part: &str, sources: &[&str]) -> Option<String> {
         let coverage = &self.model.coverage;
         let probe = coverage.probes.iter().filter(|p| p.feeds == part).find_map(|p| match &p.state {
             ProbeState::Absent { reason, remedy, .. } => {
@@ -75,7 +82,7 @@ impl Context<'_> {
             ProbeState::Attached | ProbeState::Fallback { .. } => None,
         });
         let source = || sources.iter().find_map(|name| coverage.source_reason(name).map(ToString::to_string));
-        probe.or_else(source).unwrap_or_else(|| format!("no probe and no file told of {part}"))
+        probe.or_else(source)
     }
 
     /// The words for a part that is missing.

@@ -31,6 +31,9 @@ pub(super) struct View<'a> {
 /// From this height on the hints have a line of their own.
 const HINTS_FROM: u16 = 6;
 
+/// From this height on the bottom line of a pane tells what the chosen cell is.
+const HELP_FROM: u16 = 10;
+
 /// The line of the tabs.
 pub(super) fn tabs_line(area: Rect) -> Rect {
     let (_, below) = split(area, 1);
@@ -50,7 +53,7 @@ pub(super) fn draw(view: &View<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     header::draw_hints(hints, buf, screen, theme);
     let facts = pane(view, body, buf);
     match screen.overlay {
-        Some(overlay) => overlay::draw(overlay, screen.overlay_line, model, theme, body, buf),
+        Some(overlay) => overlay::draw(overlay, screen.pane, screen.overlay_line, model, theme, body, buf),
         None => facts,
     }
 }
@@ -69,5 +72,11 @@ fn pane(view: &View<'_>, area: Rect, buf: &mut Buffer) -> Facts {
         theme: view.theme,
         zone: view.zone,
     };
-    PANES.get(view.screen.pane).map(|p| (p.draw)(&context, area, buf)).unwrap_or_default()
+    let help = usize::from(area.height >= HELP_FROM);
+    let (area, below) = split(area, usize::from(area.height) - help);
+    let facts = PANES.get(view.screen.pane).map(|p| (p.draw)(&context, area, buf)).unwrap_or_default();
+    if let Some(help) = &facts.help {
+        draw_lines(buf, below, &[Line::styled(format!("  {help}"), view.theme.style(Tone::Dim))], view.theme);
+    }
+    facts
 }

@@ -100,7 +100,11 @@ mod tests {
     use super::*;
     use crate::output::tui::table::{Cell, Column};
 
-    const COLUMNS: &[Column] = &[Column::text("name", 8), Column::number("usage", 8), Column::number("rss", 8)];
+    const COLUMNS: &[Column] = &[
+        Column::text("name", 8, "of the test"),
+        Column::number("usage", 8, "of the test"),
+        Column::number("rss", 8, "of the test"),
+    ];
 
     fn keeps(filter: &str, name: &str, usage: Option<f64>) -> bool {
         let row = Row { cells: vec![Cell::text(name), Cell::number(usage, |n| n.to_string())] };

@@ -45,6 +45,10 @@ pub enum Action {
     SortPrevious,
     /// Turns the order round.
     SortInvert,
+    /// Chooses the next column, or the one before, for the line at the bottom.
+    Column(isize),
+    /// Opens or closes the list of all numbers.
+    Numbers,
     /// Begins to write a filter.
     Filter,
     /// Stops and goes on; plays a recording.
@@ -134,8 +138,11 @@ pub const KEYMAP: &[Binding] = &[
     row(&[plain(KeyCode::BackTab)], Action::PreviousPane, "pane before", None, Screen),
     row(&[letter('1')], Action::Pane(0), "overview", None, Screen),
     row(&[letter('2')], Action::Pane(1), "memory", None, Screen),
-    row(&[letter('3')], Action::Pane(2), "network", None, Screen),
-    row(&[letter('4')], Action::Pane(3), "OOM kills", None, Screen),
+    row(&[letter('3')], Action::Pane(2), "cgroups and processes", None, Screen),
+    row(&[letter('4')], Action::Pane(3), "reclaim", None, Screen),
+    row(&[letter('5')], Action::Pane(4), "free pages and fragmentation", None, Screen),
+    row(&[letter('6')], Action::Pane(5), "network", None, Screen),
+    row(&[letter('7')], Action::Pane(6), "OOM kills", None, Screen),
     row(
         &[letter('c')],
         Action::Coverage,
@@ -143,6 +150,7 @@ pub const KEYMAP: &[Binding] = &[
         Some("coverage"),
         Screen,
     ),
+    row(&[letter('i')], Action::Numbers, "every number of the pane: what it is, its unit and source", None, Screen),
     row(&[plain(KeyCode::Esc)], Action::Back, "close what is open, clear the filter", None, Screen),
     row(&[ctrl('l')], Action::Redraw, "draw everything anew", None, Screen),
     row(&[ctrl('z')], Action::Suspend, "back to the shell; fg returns", None, Screen),
@@ -160,6 +168,8 @@ pub const KEYMAP: &[Binding] = &[
     row(&[plain(KeyCode::Enter)], Action::Detail, "all of the chosen row, and back", None, Tables),
     row(&[letter('s'), letter('>')], Action::SortNext, "sort by the next column", Some("sort"), Tables),
     row(&[letter('<')], Action::SortPrevious, "sort by the column before", None, Tables),
+    row(&[letter('.')], Action::Column(1), "next column for the line at the bottom", None, Tables),
+    row(&[letter(',')], Action::Column(-1), "column before", None, Tables),
     row(&[letter('I')], Action::SortInvert, "turn the order round", None, Tables),
     row(&[letter('/')], Action::Filter, "keep rows that hold a text; !text keeps the others", Some("filter"), Tables),
     row(&[letter(' '), letter('p')], Action::Pause, "pause and go on; play a recording", Some("pause"), Time),

@@ -9,6 +9,8 @@ pub(super) enum Overlay {
     Help,
     /// What is seen, what is missing, what was lost.
     Coverage,
+    /// Every number of the pane.
+    Numbers,
 }
 
 /// Choices within one pane.
@@ -132,6 +134,7 @@ impl Screen {
             Action::Step(steps) => return Effect::Step(steps),
             Action::Help => self.toggle(Overlay::Help),
             Action::Coverage => self.toggle(Overlay::Coverage),
+            Action::Numbers => self.toggle(Overlay::Numbers),
             Action::Pane(pane) => self.go_to(pane),
             Action::NextPane => self.go_to((self.pane + 1) % PANES.len()),
             Action::PreviousPane => self.go_to((self.pane + PANES.len() - 1) % PANES.len()),
@@ -216,6 +219,9 @@ fn in_pane(state: &mut PaneState, action: Action, facts: &Facts) -> bool {
         Action::SortNext => state.change(table, |t| t.sort = turn(t.sort, 1)),
         Action::SortPrevious => state.change(table, |t| t.sort = turn(t.sort, columns)),
         Action::SortInvert => state.change(table, |t| t.inverted = !t.inverted),
+        Action::Column(by) => {
+            state.change(table, |t| t.column = t.column.saturating_add_signed(by).min(columns.saturating_sub(1)));
+        }
         Action::Filter => return true,
         _ => {}
     }
@@ -229,7 +235,7 @@ mod tests {
 
     fn facts(rows: usize) -> Facts {
         let table = TableFacts { rows, visible: 10, columns: 2, ..TableFacts::default() };
-        Facts { tables: vec![table; 3] }
+        Facts { tables: vec![table; 3], help: None }
     }
 
     fn row(screen: &Screen) -> usize {

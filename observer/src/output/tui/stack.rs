@@ -3,7 +3,7 @@
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::Style,
+    style::{Modifier, Style},
     text::{Line, Span},
 };
 
@@ -14,6 +14,7 @@ use super::{
     text::{Cut, fit, width, wrap},
     theme::{Theme, Tone},
 };
+use crate::units;
 
 /// Lines that a table without the keys gets before the one with the keys takes more than half: title, heading, a row or two.
 const MODEST: usize = 4;
@@ -54,6 +55,9 @@ pub(super) fn draw_tables(
         let (place, below) = split(rest, height);
         rest = below;
         facts.tables.push(laid.draw(place, buf));
+        if laid.focused {
+            facts.help = Some(laid.help());
+        }
     }
     facts
 }
@@ -127,6 +131,33 @@ impl<'a> Laid<'a> {
         let room = usize::from(area.width).saturating_sub(2);
         let details: Vec<String> = told.iter().flat_map(|l| wrap(l, room)).collect();
         Self { ctx, table, order, state, focused, details, most_details: usize::from(area.height) * 2 / 3, room }
+    }
+
+    /// The chosen column, what stands in it and where that comes from; of a cell that is not known also why.
+    fn help(&self) -> String {
+        let Some(column) = self.table.columns.get(self.column()) else { return String::new() };
+        let about = format!("{}: {}", column.title, column.about);
+        let row = self.order.get(self.state.row.min(self.order.len().saturating_sub(1)));
+        let cell = row.and_then(|row| self.table.rows.get(*row)).and_then(|r| r.cells.get(self.column()));
+        match cell {
+            Some(cell) if cell.text == units::UNKNOWN => format!("not known: {}; {about}", self.why()),
+            _ => about,
+        }
+    }
+
+    /// Why a number of the table is missing.
+    fn why(&self) -> String {
+        let (part, sources) = self.table.from;
+        let reason = self.ctx.reason(part, sources);
+        reason.unwrap_or_else(|| match self.ctx.model.interval {
+            None => "a rate needs a second snapshot".to_owned(),
+            Some(_) => "the kernel does not tell it here, or there is nothing to compare with".to_owned(),
+        })
+    }
+
+    /// Place of the chosen column.
+    fn column(&self) -> usize {
+        self.state.column.min(self.table.columns.len().saturating_sub(1))
     }
 
     fn wanted(&self) -> usize {
@@ -233,7 +264,9 @@ impl<'a> Laid<'a> {
             let falls = column.right != self.state.inverted;
             let mark = if falls { theme.glyphs.descending } else { theme.glyphs.ascending };
             let title = if sorted { format!("{mark}{}", column.title) } else { column.title.to_owned() };
-            (title, theme.style(if sorted { Tone::Title } else { Tone::Dim }))
+            let style = theme.style(if sorted { Tone::Title } else { Tone::Dim });
+            let chosen = self.focused && i == self.column();
+            (title, if chosen { style.add_modifier(Modifier::UNDERLINED) } else { style })
         });
     }
 

@@ -10,6 +10,8 @@ use crate::units;
 pub(super) struct Column {
     /// Heading.
     pub(super) title: &'static str,
+    /// What stands in it, with its unit, and where it comes from: the line at the bottom of the pane.
+    pub(super) about: &'static str,
     /// Columns of the terminal that it needs at least.
     pub(super) width: usize,
     /// True for numbers, which stand right.
@@ -24,18 +26,18 @@ pub(super) struct Column {
 
 impl Column {
     /// A column of texts that takes the room that is left.
-    pub(super) const fn text(title: &'static str, width: usize) -> Self {
-        Self { title, width, right: false, cut: Cut::End, grows: true, rank: 0 }
+    pub(super) const fn text(title: &'static str, width: usize, about: &'static str) -> Self {
+        Self { title, about, width, right: false, cut: Cut::End, grows: true, rank: 0 }
     }
 
     /// A column of short words of known width.
-    pub(super) const fn word(title: &'static str, width: usize) -> Self {
-        Self { title, width, right: false, cut: Cut::End, grows: false, rank: 0 }
+    pub(super) const fn word(title: &'static str, width: usize, about: &'static str) -> Self {
+        Self { title, about, width, right: false, cut: Cut::End, grows: false, rank: 0 }
     }
 
     /// A column of numbers.
-    pub(super) const fn number(title: &'static str, width: usize) -> Self {
-        Self { title, width, right: true, cut: Cut::End, grows: false, rank: 0 }
+    pub(super) const fn number(title: &'static str, width: usize, about: &'static str) -> Self {
+        Self { title, about, width, right: true, cut: Cut::End, grows: false, rank: 0 }
     }
 
     /// The same column that leaves out another end.
@@ -132,6 +134,8 @@ pub(super) struct Table<'a> {
     pub(super) details: Option<Details<'a>>,
     /// True if the details of the chosen row are always shown.
     pub(super) always_details: bool,
+    /// Part of the snapshot and sources that its numbers come from, for the reason of one that is missing.
+    pub(super) from: (&'static str, &'static [&'static str]),
 }
 
 impl<'a> Table<'a> {
@@ -146,6 +150,7 @@ impl<'a> Table<'a> {
             empty_tone: Tone::Dim,
             details: None,
             always_details: false,
+            from: ("", &[]),
         }
     }
 
@@ -157,6 +162,11 @@ impl<'a> Table<'a> {
     /// The same table with words for when it has no row.
     pub(super) fn empty(self, empty: impl Into<String>) -> Self {
         Self { empty: empty.into(), ..self }
+    }
+
+    /// The same table with where its numbers come from: part of the snapshot, sources.
+    pub(super) fn from(self, part: &'static str, sources: &'static [&'static str]) -> Self {
+        Self { from: (part, sources), ..self }
     }
 
     /// The same table with a note.
@@ -210,6 +220,8 @@ pub(super) struct TableState {
     pub(super) inverted: bool,
     /// Place of the chosen row among those shown.
     pub(super) row: usize,
+    /// Column that the line at the bottom tells of.
+    pub(super) column: usize,
 }
 
 /// Which columns are shown in `room` columns of the terminal, and how wide. A blank stands between two.
@@ -244,10 +256,10 @@ mod tests {
     use super::*;
 
     const COLUMNS: &[Column] = &[
-        Column::text("name", 6),
-        Column::number("usage", 5),
-        Column::number("limit", 5).rank(1),
-        Column::number("swap", 5).rank(2),
+        Column::text("name", 6, "of the test"),
+        Column::number("usage", 5, "of the test"),
+        Column::number("limit", 5, "of the test").rank(1),
+        Column::number("swap", 5, "of the test").rank(2),
     ];
 
     fn table() -> Table<'static> {

@@ -1,13 +1,19 @@
 //! The panes. Adding one is a file here, a row in [`PANES`] and a screen snapshot.
 
+mod cgroups;
 mod memory;
 mod network;
 mod oom;
 mod overview;
+mod pages;
+mod reclaim;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::context::{Context, Facts};
+use super::{
+    context::{Context, Facts},
+    table::Column,
+};
 
 /// A pane.
 pub struct Pane {
@@ -17,12 +23,15 @@ pub struct Pane {
     pub title: &'static str,
     /// Table that has the keys at first.
     pub(super) first_table: usize,
+    /// Its tables, for the list of all numbers.
+    pub(super) tables: &'static [(&'static str, &'static [Column])],
     /// Draws it.
     pub(super) draw: fn(&Context<'_>, Rect, &mut Buffer) -> Facts,
 }
 
 /// Every pane, in the order of the tabs.
-pub const PANES: &[Pane] = &[overview::PANE, memory::PANE, network::PANE, oom::PANE];
+pub const PANES: &[Pane] =
+    &[overview::PANE, memory::PANE, cgroups::PANE, reclaim::PANE, pages::PANE, network::PANE, oom::PANE];
 
 /// Place of a pane by its name.
 pub fn by_name(name: &str) -> Option<usize> {

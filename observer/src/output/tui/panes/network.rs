@@ -21,7 +21,18 @@ use crate::{
     units,
 };
 
-pub(super) const PANE: Pane = Pane { name: "network", title: "Network", first_table: 0, draw };
+pub(super) const PANE: Pane = Pane {
+    name: "network",
+    title: "Network",
+    first_table: 0,
+    tables: &[
+        ("Connections", CONNECTIONS),
+        ("Links", LINKS),
+        ("Namespaces", NAMESPACES),
+        ("Closed in this interval", CLOSED),
+    ],
+    draw,
+};
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx)];
@@ -75,24 +86,24 @@ fn own_namespace(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-const CONNECTIONS: &[Column] = &[
-    Column::text("connection", 24).cut(Cut::Middle),
-    Column::word("state", 11).rank(6),
-    Column::number("tx bit/s", 8),
-    Column::number("rx bit/s", 8),
-    Column::number("srtt", 7),
-    Column::number("cwnd", 5),
-    Column::number("retr", 5),
-    Column::number("busy", 6).rank(1),
-    Column::number("rwnd", 6).rank(2),
-    Column::number("sndbuf", 6).rank(3),
-    Column::number("unsent", 8).rank(4),
-    Column::number("delivery", 8).rank(5),
-    Column::number("netns", 10).rank(7),
+pub(super) const CONNECTIONS: &[Column] = &[
+    Column::text("connection", 24, "local and remote address and port: iter/tcp").cut(Cut::Middle),
+    Column::word("state", 11, "state of the connection: iter/tcp sk_state").rank(6),
+    Column::number("tx bit/s", 8, "bits a second acknowledged by the other side: tcp_sock bytes_acked"),
+    Column::number("rx bit/s", 8, "bits a second received: tcp_sock bytes_received"),
+    Column::number("srtt", 7, "time, smoothed round trip: tcp_sock srtt_us"),
+    Column::number("cwnd", 5, "segments that may be under way: tcp_sock snd_cwnd"),
+    Column::number("retr", 5, "segments sent again since the connection began: tcp_sock total_retrans"),
+    Column::number("busy", 6, "share of the interval with data to send: tcp_sock chrono_stat").rank(1),
+    Column::number("rwnd", 6, "share of the interval limited by the receiver: tcp_sock chrono_stat").rank(2),
+    Column::number("sndbuf", 6, "share of the interval limited by the send buffer: tcp_sock chrono_stat").rank(3),
+    Column::number("unsent", 8, "bytes written and not yet sent: tcp_sock write_seq - snd_nxt").rank(4),
+    Column::number("delivery", 8, "bits a second last delivered: tcp_sock rate_delivered").rank(5),
+    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(7),
 ];
 
 pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
-    let table = Table::new("Connections", CONNECTIONS);
+    let table = Table::new("Connections", CONNECTIONS).from("tcp.sockets", &[]);
     let Some(open) = &ctx.model.tcp.sockets else {
         return table.empty(ctx.no_data("tcp.sockets", &["tcp", "sockets"]));
     };
@@ -201,22 +212,23 @@ fn connection_details(c: &Connection) -> Vec<String> {
 }
 
 const LINKS: &[Column] = &[
-    Column::text("link", 10),
-    Column::word("kind", 8).rank(3),
-    Column::word("up", 4),
-    Column::number("rx bit/s", 8),
-    Column::number("tx bit/s", 8),
-    Column::number("rx pkt/s", 8).rank(1),
-    Column::number("tx pkt/s", 8).rank(1),
-    Column::number("trouble/s", 9),
-    Column::number("mtu", 6).rank(2),
-    Column::number("drops", 7).rank(4),
-    Column::number("errors", 7).rank(4),
+    Column::text("link", 10, "name of the interface: rtnetlink IFLA_IFNAME"),
+    Column::word("kind", 8, "kind of the interface: rtnetlink IFLA_INFO_KIND").rank(3),
+    Column::word("up", 4, "state of the link: rtnetlink IFLA_OPERSTATE"),
+    Column::number("rx bit/s", 8, "bits a second received: rtnetlink rx_bytes"),
+    Column::number("tx bit/s", 8, "bits a second sent: rtnetlink tx_bytes"),
+    Column::number("rx pkt/s", 8, "packets a second received: rtnetlink rx_packets").rank(1),
+    Column::number("tx pkt/s", 8, "packets a second sent: rtnetlink tx_packets").rank(1),
+    Column::number("trouble/s", 9, "packets a second dropped or in error: rtnetlink IFLA_STATS64"),
+    Column::number("mtu", 6, "bytes of the largest packet: rtnetlink IFLA_MTU").rank(2),
+    Column::number("drops", 7, "packets dropped since the interface came: rtnetlink IFLA_STATS64").rank(4),
+    Column::number("errors", 7, "packets in error since the interface came: rtnetlink IFLA_STATS64").rank(4),
 ];
 
 fn links<'a>(ctx: &Context<'a>) -> Table<'a> {
     let list = ctx.model.links.as_deref();
     Table::new("Links", LINKS)
+        .from("links", &[Source::LINKS])
         .rows(list.unwrap_or_default().iter().map(|l| {
             vec![
                 Cell::text(l.now.name.as_str()),
@@ -239,21 +251,33 @@ fn links<'a>(ctx: &Context<'a>) -> Table<'a> {
 }
 
 const NAMESPACES: &[Column] = &[
-    Column::text("network namespace", 12),
-    Column::number("opens/s", 8),
-    Column::number("closes/s", 8),
-    Column::number("retrans/s", 9),
-    Column::number("connects", 8).rank(1),
-    Column::number("accepts", 8).rank(1),
-    Column::number("fails", 7),
-    Column::number("resets", 7),
-    Column::number("rst out", 7).rank(2),
-    Column::number("rst in", 7).rank(2),
+    Column::text("network namespace", 12, "inode of the network namespace: net.ns.inum"),
+    Column::number("opens/s", 8, "connections a second opened, both ways: tracepoint sock:inet_sock_set_state"),
+    Column::number("closes/s", 8, "connections a second closed: tracepoint sock:inet_sock_set_state"),
+    Column::number("retrans/s", 9, "segments a second sent again: tracepoint tcp:tcp_retransmit_skb"),
+    Column::number(
+        "connects",
+        8,
+        "connections opened from here since the probes were attached: sock:inet_sock_set_state",
+    )
+    .rank(1),
+    Column::number("accepts", 8, "connections accepted since the probes were attached: sock:inet_sock_set_state")
+        .rank(1),
+    Column::number(
+        "fails",
+        7,
+        "connections that failed to open since the probes were attached: sock:inet_sock_set_state",
+    ),
+    Column::number("resets", 7, "connections reset since the probes were attached: sock:inet_sock_set_state"),
+    Column::number("rst out", 7, "resets sent since the probes were attached: tracepoint tcp:tcp_send_reset").rank(2),
+    Column::number("rst in", 7, "resets received since the probes were attached: tracepoint tcp:tcp_receive_reset")
+        .rank(2),
 ];
 
 fn namespaces<'a>(ctx: &Context<'a>) -> Table<'a> {
     let list = ctx.model.tcp.namespaces.as_deref();
     Table::new("Namespaces", NAMESPACES)
+        .from("tcp.namespaces", &[])
         .rows(list.unwrap_or_default().iter().map(|n| {
             vec![
                 cells::id(n.now.netns),
@@ -276,21 +300,22 @@ fn namespaces<'a>(ctx: &Context<'a>) -> Table<'a> {
 }
 
 const CLOSED: &[Column] = &[
-    Column::number("port", 6),
-    Column::word("way", 3),
-    Column::number("closed", 7),
-    Column::number("sent", 9),
-    Column::number("received", 9),
-    Column::number("segments", 8).rank(2),
-    Column::number("retrans", 7),
-    Column::number("srtt", 8),
-    Column::text("cgroup", 12).cut(Cut::Start).rank(1),
-    Column::number("netns", 10).rank(3),
+    Column::number("port", 6, "port of the server: tracepoint tcp:tcp_destroy_sock"),
+    Column::word("way", 3, "who opened it: tracepoint sock:inet_sock_set_state"),
+    Column::number("closed", 7, "connections that ended in the interval: tracepoint tcp:tcp_destroy_sock"),
+    Column::number("sent", 9, "bytes acknowledged by the other side: tracepoint tcp:tcp_destroy_sock"),
+    Column::number("received", 9, "bytes received: tracepoint tcp:tcp_destroy_sock"),
+    Column::number("segments", 8, "segments sent: tracepoint tcp:tcp_destroy_sock").rank(2),
+    Column::number("retrans", 7, "segments sent again: tracepoint tcp:tcp_destroy_sock"),
+    Column::number("srtt", 8, "time, mean smoothed round trip at the end: tracepoint tcp:tcp_destroy_sock"),
+    Column::text("cgroup", 12, "memory cgroup of the socket: sock sk_memcg").cut(Cut::Start).rank(1),
+    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(3),
 ];
 
 fn closed<'a>(ctx: &Context<'a>) -> Table<'a> {
     let list = ctx.model.tcp.closed.as_deref();
     Table::new("Closed in this interval", CLOSED)
+        .from("tcp.closed", &[])
         .rows(list.unwrap_or_default().iter().map(|c| {
             let totals = &c.group.totals;
             vec![

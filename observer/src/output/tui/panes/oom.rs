@@ -24,7 +24,13 @@ use crate::{
     units,
 };
 
-pub(super) const PANE: Pane = Pane { name: "oom", title: "OOM", first_table: 0, draw };
+pub(super) const PANE: Pane = Pane {
+    name: "oom",
+    title: "OOM",
+    first_table: 0,
+    tables: &[("Kills", KILLS), ("Cgroups with kills", CGROUPS)],
+    draw,
+};
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     stack::draw(ctx, area, buf, &counts(ctx), &[kills(ctx), cgroups(ctx)])
@@ -59,15 +65,24 @@ fn counts(ctx: &Context<'_>) -> Vec<Line<'static>> {
 }
 
 const KILLS: &[Column] = &[
-    Column::number("#", 4).rank(3),
-    Column::word("time", 8),
-    Column::number("ago", 11).rank(1),
-    Column::text("victim", 16),
-    Column::text("victim's cgroup", 16).cut(Cut::Start),
-    Column::text("asker", 16).rank(1),
-    Column::text("asker's cgroup", 16).cut(Cut::Start).rank(4),
-    Column::word("limit", 6),
-    Column::number("order", 5).rank(5),
+    Column::number("#", 4, "number of the kill since the probe was attached: tracepoint oom:mark_victim").rank(3),
+    Column::word("time", 8, "time of day of the kill: tracepoint oom:mark_victim"),
+    Column::number("ago", 11, "time since the kill: tracepoint oom:mark_victim").rank(1),
+    Column::text("victim", 16, "process that was killed and its pid: tracepoint oom:mark_victim"),
+    Column::text("victim's cgroup", 16, "memory cgroup of the victim: task_struct cgroups").cut(Cut::Start),
+    Column::text("asker", 16, "process whose request led to the kill and its pid: current at oom:mark_victim").rank(1),
+    Column::text("asker's cgroup", 16, "memory cgroup of the asker: task_struct cgroups").cut(Cut::Start).rank(4),
+    Column::word(
+        "limit",
+        6,
+        "whose limit the last reclaim of the asker was for: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
+    ),
+    Column::number(
+        "order",
+        5,
+        "order of the request of that reclaim: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
+    )
+    .rank(5),
 ];
 
 fn task(t: &OomTask) -> String {
@@ -76,7 +91,7 @@ fn task(t: &OomTask) -> String {
 }
 
 fn kills<'a>(ctx: &Context<'a>) -> Table<'a> {
-    let mut table = Table::new("Kills", KILLS);
+    let mut table = Table::new("Kills", KILLS).from("oom", &[Source::VMSTAT]);
     table.always_details = true;
     let Some(oom) = &ctx.model.oom else {
         return table.empty(format!("{}. Kills by cgroup, below, still count.", ctx.no_data("oom", &[Source::VMSTAT])));
@@ -140,12 +155,17 @@ fn reclaim(r: &OomReclaim) -> String {
 }
 
 const CGROUPS: &[Column] = &[
-    Column::text("cgroup", 20).cut(Cut::Start),
-    Column::number("kills", 6),
-    Column::number("in interval", 11),
-    Column::number("usage", 9),
-    Column::number("limit", 9),
-    Column::number("limit hits/s", 12).rank(1),
+    Column::text("cgroup", 20, "path of the memory cgroup: the folders of the hierarchy").cut(Cut::Start),
+    Column::number("kills", 6, "kills that the cgroup counts: memory.oom_control (v1), memory.events (v2)"),
+    Column::number("in interval", 11, "kills in the interval: the same"),
+    Column::number("usage", 9, "bytes charged: memory.usage_in_bytes (v1), memory.current (v2)"),
+    Column::number("limit", 9, "bytes, hard limit: memory.limit_in_bytes (v1), memory.max (v2)"),
+    Column::number(
+        "limit hits/s",
+        12,
+        "times a second that the limit was met: memory.failcnt (v1), memory.events max (v2)",
+    )
+    .rank(1),
 ];
 
 /// Cgroups that have seen a kill, as the cgroup files count them: this needs no probe.
@@ -154,6 +174,7 @@ fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
     let hit = list.unwrap_or_default().iter().filter(|c| c.now.oom_kills.is_some_and(|n| n > 0));
     let counted = list.unwrap_or_default().iter().any(|c| c.now.oom_kills.is_some());
     Table::new("Cgroups with kills", CGROUPS)
+        .from("cgroups", &[Source::CGROUPS])
         .rows(hit.map(|c| {
             vec![
                 Cell::text(c.now.path.as_str()),

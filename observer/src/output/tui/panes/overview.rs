@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, memory, network};
+use super::{Pane, cgroups, network};
 use crate::{
     diagnose::{Finding, RULES, Undecided},
     output::tui::{
@@ -16,7 +16,14 @@ use crate::{
     units,
 };
 
-pub(super) const PANE: Pane = Pane { name: "overview", title: "Overview", first_table: 0, draw };
+pub(super) const PANE: Pane = Pane { name: "overview", title: "Overview", first_table: 0, tables: TABLES, draw };
+
+const TABLES: &[(&str, &[Column])] = &[
+    ("Findings", FINDINGS),
+    ("Cgroups", cgroups::CGROUPS),
+    ("Processes", cgroups::PROCESSES),
+    ("Connections", network::CONNECTIONS),
+];
 
 /// Tables below the vital signs are worth it from this height on.
 const TABLES_FROM: usize = 9;
@@ -33,7 +40,7 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let top = wanted.min((height.saturating_sub(vitals.len())).max(height / 2));
     let rest = height.saturating_sub(top + vitals.len());
     let tables = if rest >= TABLES_FROM || ctx.state.zoom {
-        vec![memory::cgroups(ctx), memory::processes(ctx), network::connections(ctx)]
+        vec![cgroups::cgroups(ctx), cgroups::processes(ctx), network::connections(ctx)]
     } else {
         Vec::new()
     };
@@ -47,12 +54,17 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let mut facts = stack::draw_tables(ctx, above, buf, &[findings], 0, focus);
     let (middle, bottom) = stack::split(below, vitals.len());
     stack::draw_lines(buf, middle, &vitals, ctx.theme);
-    facts.tables.extend(stack::draw_tables(ctx, bottom, buf, &tables, 1, focus).tables);
+    let more = stack::draw_tables(ctx, bottom, buf, &tables, 1, focus);
+    facts.tables.extend(more.tables);
+    facts.help = facts.help.or(more.help);
     facts
 }
 
-const FINDINGS: &[Column] =
-    &[Column::word("severity", 11), Column::word("rule", 16).rank(1), Column::text("verdict", 20)];
+const FINDINGS: &[Column] = &[
+    Column::word("severity", 11, "how bad it is: info, warning, critical"),
+    Column::word("rule", 16, "name of the rule: docs/findings.md").rank(1),
+    Column::text("verdict", 20, "what is wrong and who is to blame; its evidence names each number with its source"),
+];
 
 /// Findings, worst first, and then the rules that cannot tell.
 fn findings<'a>(ctx: &Context<'a>) -> Table<'a> {

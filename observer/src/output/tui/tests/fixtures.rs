@@ -1,5 +1,6 @@
 //! Made-up hosts: a busy one, one of which nothing can be read, and one whose names are chosen by an attacker.
 
+use super::memory_parts;
 use crate::snapshot::{
     CgroupId, Cgroups, Host, Log2Histogram, Name, Snapshot, Stamp,
     cgroup::{Cgroup, CgroupStat},
@@ -119,7 +120,7 @@ pub(super) fn unreadable(count: u64) -> Vec<Snapshot> {
 }
 
 fn snapshot(n: u64, names: &Names) -> Snapshot {
-    Snapshot {
+    let mut snapshot = Snapshot {
         stamp: stamp(n),
         host: Host {
             hostname: "db-17".into(),
@@ -141,7 +142,9 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         links: Some(links(n, names)),
         coverage: coverage(),
         ..Snapshot::default()
-    }
+    };
+    memory_parts::add(&mut snapshot, n, &names.processes[2], &names.cgroups[2]);
+    snapshot
 }
 
 fn memory(n: u64) -> Memory {

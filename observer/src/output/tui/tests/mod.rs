@@ -1,6 +1,7 @@
 //! Whole screens, drawn onto a terminal in memory.
 
 mod fixtures;
+mod memory_parts;
 
 use jiff::tz::TimeZone;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect, style::Color};
@@ -15,7 +16,10 @@ use super::{
     theme::{ASCII, Theme, UNICODE},
     timeline::Timeline,
 };
-use crate::snapshot::Snapshot;
+use crate::{
+    diagnose::RULES,
+    snapshot::{Snapshot, coverage::ProbeState},
+};
 
 /// A screen with all that it shows.
 struct Stage {
@@ -152,10 +156,62 @@ fn a_quiet_host_is_said_to_be_well_only_when_all_rules_could_tell() {
             quiet
         })
         .collect();
-    assert!(Stage::new(0, quiet.clone()).text(80, 24).contains("nothing wrong: all 3 rules"));
+    assert!(Stage::new(0, quiet.clone()).text(80, 24).contains(&format!("nothing wrong: all {} rules", RULES.len())));
     let blind: Vec<Snapshot> = quiet.into_iter().map(|s| Snapshot { reclaim: None, ..s }).collect();
     let text = Stage::new(0, blind).text(80, 24);
     assert!(!text.contains("nothing wrong") && text.contains("cannot tell"), "{text}");
+}
+
+#[test]
+fn every_column_says_what_it_is_with_unit_and_source() {
+    for pane in PANES {
+        assert!(!pane.tables.is_empty(), "{}", pane.name);
+        for (table, columns) in pane.tables {
+            for column in *columns {
+                assert!(column.about.len() > 15, "{table}: {} says {:?}", column.title, column.about);
+                if column.right {
+                    let names_a_source = column.about.contains(": ");
+                    assert!(names_a_source, "{table}: {} names no source: {}", column.title, column.about);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bottom_line_tells_of_the_chosen_column_and_why_a_number_is_missing() {
+    let mut stage = Stage::new(2, fixtures::busy(3));
+    assert!(stage.text(140, 45).contains("cgroup: path of the memory cgroup"));
+    stage.act(&[Action::Column(1)], 140, 45);
+    assert!(stage.text(140, 45).contains("usage: bytes charged to it and those below"));
+    stage.act(&[Action::Column(100), Action::Column(-100)], 140, 45);
+    assert!(stage.text(140, 45).contains("cgroup: path of the memory cgroup"));
+
+    // Without the probe the cells of stalls are unknown, and the line says why.
+    let blind = fixtures::busy(3).into_iter().map(|mut s| {
+        s.reclaim = None;
+        for probe in &mut s.coverage.probes {
+            probe.feeds = "reclaim".to_owned();
+            probe.state = ProbeState::Absent { reason: "the kernel said no".into(), replaced_by: None, remedy: None };
+        }
+        s
+    });
+    let mut stage = Stage::new(2, blind.collect());
+    stage.act(&[Action::Column(6)], 140, 45);
+    let text = stage.text(140, 45);
+    assert!(text.contains("stalled: seconds stalled in each second") && text.contains("the kernel said no"), "{text}");
+}
+
+#[test]
+fn all_numbers_of_a_pane_can_be_listed() {
+    for pane in 0..PANES.len() {
+        let mut stage = Stage::new(pane, fixtures::busy(3));
+        stage.act(&[Action::Numbers], 140, 200);
+        let text = stage.text(140, 200);
+        for (_, columns) in PANES[pane].tables {
+            assert!(columns.iter().all(|c| text.contains(c.title)), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -220,7 +276,7 @@ fn nothing_that_steers_a_terminal_reaches_the_screen() {
 fn wide_names_do_not_shift_columns() {
     // The same numbers stand in the same columns of the screen, whatever the names are.
     let columns_of = |snapshots: Vec<Snapshot>| {
-        let mut stage = Stage::new(1, snapshots);
+        let mut stage = Stage::new(2, snapshots);
         stage.act(&[Action::NextTable, Action::Zoom], 120, 20);
         let terminal = stage.terminal(120, 20);
         let buffer = terminal.backend().buffer().clone();
