@@ -27,7 +27,7 @@ use serde_json::Value;
 /// Each recording, and the rules that must fire on it at its end. No other may.
 const RECORDINGS: &[(&str, &[&str])] = &[
     ("degraded", &[]),
-    ("kswapd", &["reclaim_stalls", "kswapd_hot"]),
+    ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls"]),
     ("page-alloc", &[]),

@@ -166,11 +166,12 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
         file.sync_all()?;
         fs::rename(&new, path)
     };
-    let result = write();
-    if result.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    result.with_context(|| format!("cannot write {}", path.display()))
+    write()
+        .map_err(|e| {
+            let _ = fs::remove_file(&new);
+            e
+        })
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

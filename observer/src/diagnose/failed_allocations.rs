@@ -15,7 +15,7 @@ const COSTLY_ORDER: usize = 3;
 /// Failures of small orders a second that are worth a warning. One page that is missing can be a lost packet.
 const WARN_SMALL: f64 = 0.1;
 /// Failures of large orders a second that are worth knowing: each has cost a search, and what is used instead is slower.
-const INFO_LARGE: f64 = 5.0;
+const INFO_LARGE: f64 = 1.0;
 /// Share of its limit from which a cgroup's own limit is the likely reason.
 const NEAR_LIMIT: f64 = 0.95;
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn outcome(order: usize, failed: u64) -> Outcome {
-        check(&Window::new(&models(&[at(1, order, 0), at(2, order, failed)])).unwrap())
+        check(&Window::new(&models(&[at(1, order, 0), at(5, order, failed)])).unwrap())
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::{
 /// Share of RAM from which a tmpfs that grows matters: below it is the usual content of /run and /dev/shm.
 const LEAST_RATIO: f64 = 0.05;
 
+/// Share of the shared memory outside of mounts that a process must map to be named.
+const HOLDER_RATIO: f64 = 0.5;
+
 pub(super) const RULE: Rule = Rule {
     name: "tmpfs_growth",
     about: "A tmpfs or shared memory holds much of RAM and grows; only swap can take it.",
@@ -79,7 +82,8 @@ fn check(window: &Window<'_>) -> Outcome {
         Culprit::Outside => {
             let source = "/proc/meminfo Shmem - statfs(2) of every tmpfs";
             evidence.push(Evidence::new("shared memory in no tmpfs", growth::of_ram(bytes, ram), source));
-            let holder = most_shared(newest);
+            // Who maps little of it is not who has it: a memfd that is written to is not mapped at all.
+            let holder = most_shared(newest).filter(|(_, shared)| *shared as f64 >= HOLDER_RATIO * bytes as f64);
             if let Some((p, shared)) = holder {
                 evidence.push(Evidence::new(
                     format!("{} (pid {}) maps", p.comm, p.pid),
@@ -182,7 +186,7 @@ mod tests {
     fn memory_in_no_mount_is_laid_at_the_door_of_who_maps_it() {
         let snapshots = [1, 2, 3].map(|second| {
             let mut s = at(second, 20 * MIB, (100 + second * 5) * MIB);
-            let who = Process { pid: 7, comm: "buffers".into(), shmem: Some(70 * MIB), ..Default::default() };
+            let who = Process { pid: 7, comm: "buffers".into(), shmem: Some(85 * MIB), ..Default::default() };
             s.processes = Some(Processes { list: vec![who], not_listed: 0 });
             s
         });

@@ -8,7 +8,6 @@ mod support;
 
 mod alloc_stacks;
 mod bad_input;
-mod cgroups_scale;
 mod extfrag;
 mod hostile;
 mod kswapd;

@@ -1,10 +1,15 @@
 //! Memory pressure made on purpose, and what the rules say of it: each finding must come, name who did it, and show what the
 //! kernel's own files say at the same time. One file a scenario; `make_recordings` records the same scenarios.
 
+mod blocks;
 mod cache;
 mod cgroup_limit;
+mod kernel_memory;
+mod record;
 mod swap;
+mod tmpfs;
 mod zombies;
+mod zones;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

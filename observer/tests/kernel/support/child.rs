@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    hoard,
     memory::{Pages, fault, no_huge_pages, page_size, pin_to_one_cpu},
     workload::WORKLOAD,
 };
@@ -38,7 +39,14 @@ extern "C" fn before_main() {
         Some("pipes") => pipes(number(1)),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
-        Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
+        Some("fill") => keep("obs-fill", || hoard::fill(words[1], number(2), number(3))),
+        Some("memfd") => keep("obs-memfd", || hoard::memfd(number(1), number(2))),
+        Some("names") => keep("obs-names", || hoard::names(words[1], number(2))),
+        Some("tables") => keep("obs-tables", || hoard::tables(number(1), number(2))),
+        Some("rings") => keep("obs-rings", || hoard::rings(number(1), number(2))),
+        Some("checker") => keep("obs-checker", || hoard::checker(number(1))),
+        Some("blocks") => keep("obs-blocks", || hoard::blocks()),
+        Some("bind") => keep("obs-bind", || hoard::bind(number(1), number(2))),
         other => panic!("no workload is called {other:?}"),
     }
     exit(0);
@@ -246,31 +254,6 @@ fn sweep(bytes: usize) {
     }
 }
 
-/// `cgroups FOLDER K N`: K cgroups one after the other, in each a process with N faults; both are gone before the next one.
-fn cgroups(parent: &str, count: usize, faults: usize) {
-    call_me("obs-cgroups");
-    say("ready");
-    stop_here();
-    for n in 0..count {
-        let folder = std::path::Path::new(parent).join(n.to_string());
-        std::fs::create_dir(&folder).expect("a new cgroup");
-        // SAFETY: this process has one thread.
-        match unsafe { libc::fork() } {
-            0 => {
-                std::fs::write(folder.join("cgroup.procs"), "0").expect("a process may be moved");
-                fault(faults);
-                exit(0);
-            }
-            pid if pid > 0 => reap(),
-            _ => panic!("fork: {}", std::io::Error::last_os_error()),
-        }
-        // A process that was reaped leaves its cgroup a moment later.
-        super::wait::wait_for("the cgroup to be empty", || std::fs::remove_dir(&folder).ok());
-    }
-    say("done");
-    stop_here();
-}
-
 /// `pipes N`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused a
 /// page.
 fn pipes(count: usize) {
@@ -346,6 +329,17 @@ fn dirty(path: &str, bytes: usize) {
     for _ in 0..bytes >> 20 {
         file.write_all(&buffer).expect("write");
     }
+    say("done");
+    stop_here();
+}
+
+/// `fill FOLDER BYTES RATE`, `memfd BYTES RATE`, `names FOLDER COUNT`, `tables BYTES RATE`, `rings BYTES RATE`, `checker
+/// BYTES`, `blocks`, `bind NODE BYTES`: takes memory, and keeps it until it ends. The rate is in bytes a second.
+fn keep<T>(name: &str, take: impl FnOnce() -> T) {
+    call_me(name);
+    say("ready");
+    stop_here();
+    let _kept = take();
     say("done");
     stop_here();
 }

@@ -52,6 +52,15 @@ impl Pages {
         assert_eq!(done, 0, "MADV_DONTNEED: {}", io::Error::last_os_error());
     }
 
+    /// Unmaps page `index`, which must not be touched again.
+    pub(crate) fn unmap(&self, index: usize) {
+        let at = index * page_size();
+        assert!(at < self.len);
+        // SAFETY: the page lies inside the mapping, and nobody else knows it.
+        let done = unsafe { libc::munmap(self.start.add(at).cast(), page_size()) };
+        assert_eq!(done, 0, "munmap: {}", io::Error::last_os_error());
+    }
+
     /// Number of pages.
     pub(crate) fn count(&self) -> usize {
         self.len / page_size()

@@ -1,0 +1,147 @@
+//! Large blocks that are not there: fragmented memory, requests that fail, watermarks that are raised for it.
+
+use std::{fs, path::Path};
+
+use super::{Watch, evidence};
+use crate::{
+    kswapd::{SMALL, meminfo, total_memory},
+    support::{cgroup::Cgroup, file::BigFile, needs_root, seen, skipped, workload::Workload},
+};
+
+/// A file below /proc/sys/vm with another value. Dropping it sets the old one.
+pub(super) struct Sysctl {
+    path: String,
+    before: String,
+}
+
+impl Sysctl {
+    pub(super) fn set(name: &str, value: &str) -> Self {
+        let path = format!("/proc/sys/vm/{name}");
+        let before = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        fs::write(&path, value).unwrap_or_else(|e| panic!("{path}: {e}"));
+        Self { path, before }
+    }
+}
+
+impl Drop for Sysctl {
+    fn drop(&mut self) {
+        let _ = fs::write(&self.path, self.before.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+}
+
+fn is_small(test: &str) -> bool {
+    let small = total_memory() <= SMALL;
+    if !small {
+        skipped(test, "it fragments all of RAM, which is done only where memory is at most 4 GiB, as in the VM lane");
+    }
+    small
+}
+
+/// Memory of which every second page is free, and a process that asks for blocks of 2 MiB.
+pub(crate) struct Fragmented {
+    pub(crate) wants: Workload,
+    _holds: Workload,
+    _locked_stays: Sysctl,
+}
+
+impl Fragmented {
+    /// `None`, with the reason said, on a large machine.
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        if !is_small(test) {
+            return None;
+        }
+        // Locked pages are then not moved by compaction either.
+        let locked_stays = Sysctl::set("compact_unevictable_allowed", "0");
+        let bytes = meminfo("MemFree:") * 3 / 4;
+        let mut holds = Workload::start(&format!("checker {bytes}"), None);
+        assert_eq!(holds.step(), "done");
+        let mut wants = Workload::start("blocks", None);
+        wants.go();
+        Some(Self { wants, _holds: holds, _locked_stays: locked_stays })
+    }
+}
+
+#[test]
+fn fragmentation_and_who_asks_for_blocks_are_told() {
+    needs_root!("fragmentation_and_who_asks_for_blocks_are_told");
+    let mut watch = Watch::start();
+    let Some(scene) = Fragmented::start("fragmentation_and_who_asks_for_blocks_are_told") else { return };
+    let who = format!("obs-blocks (pid {}", scene.wants.pid());
+    let finding = watch.until("fragmentation", |f| f.verdict.contains(&who));
+    assert!(finding.verdict.contains("order 9 (2 MiB)"), "{finding:#?}");
+    // The failures themselves are worth knowing.
+    watch.until("failed_allocations", |f| f.verdict.contains(&who));
+    // The kernel's own index of order 9, in each zone.
+    let path = Path::new("/sys/kernel/debug/extfrag/unusable_index");
+    if !path.exists() {
+        return skipped("unusable_index", "debugfs is not mounted");
+    }
+    let zones = watch.tick().memory.fragmentation.clone().expect("buddyinfo is read");
+    let text = fs::read_to_string(path).expect("debugfs");
+    for line in text.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let zone = zones.iter().find(|z| z.zone.as_str() == words[3]).expect("the zone is listed");
+        let (kernel, ours): (f64, f64) = (words[4 + 9].parse().expect("a number"), zone.unusable_index[9]);
+        seen!("zone {}: kernel {kernel}, observer {ours}", words[3]);
+        assert!((kernel - ours).abs() < 0.05, "{line}: {ours}");
+    }
+    assert!(evidence(&finding, "free in blocks smaller than").contains("index 0."), "{finding:#?}");
+}
+
+/// At the limit of a cgroup that may not be killed, pages are refused.
+#[test]
+fn requests_that_a_cgroup_refuses_are_told_with_its_limit() {
+    needs_root!("requests_that_a_cgroup_refuses_are_told_with_its_limit");
+    let cgroup = Cgroup::limited("refuse", 32 << 20);
+    cgroup.no_oom_killer();
+    let mut work = Workload::start("pipes 50", Some(&cgroup));
+    let mut watch = Watch::start();
+    watch.tick();
+    work.go();
+    let finding = watch.until("failed_allocations", |f| f.verdict.contains(&cgroup.name()));
+    assert_eq!(work.said(), "refused 50");
+    watch.tick();
+    let counted = watch.snapshot().page_alloc.as_ref().expect("pages are counted");
+    let rows = counted.processes.iter().filter(|p| p.pid == work.pid());
+    assert_eq!(rows.map(|p| p.counts.failed[0]).sum::<u64>(), 50, "{finding:#?}");
+}
+
+/// Page cache that fills memory, and kernel memory that grows into it: blocks of one type are taken for the other.
+pub(crate) struct Mixing {
+    _names: Workload,
+    _readers: [Workload; 2],
+    _file: BigFile,
+    _factor: Sysctl,
+}
+
+impl Mixing {
+    /// `None`, with the reason said, on a large machine.
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        if !is_small(test) {
+            return None;
+        }
+        let factor = Sysctl::set("watermark_boost_factor", "60000");
+        let file = BigFile::new(total_memory() * 8);
+        let start = |what: &str| {
+            let mut work = Workload::start(what, None);
+            work.go();
+            work
+        };
+        let read = format!("read {} 100", file.path().display());
+        let readers = [start(&read), start(&read)];
+        Some(Self { _names: start("names /sys/kernel 100000000"), _readers: readers, _file: file, _factor: factor })
+    }
+}
+
+#[test]
+fn watermarks_that_are_raised_again_and_again_are_told() {
+    needs_root!("watermarks_that_are_raised_again_and_again_are_told");
+    let mut watch = Watch::start();
+    let Some(_scene) = Mixing::start("watermarks_that_are_raised_again_and_again_are_told") else { return };
+    let finding = watch.until("watermark_boost", |f| f.verdict.contains("obs-"));
+    assert!(evidence(&finding, "raised in zone").contains("snapshots"), "{finding:#?}");
+    assert!(finding.evidence.iter().any(|e| e.source == "kmem:mm_page_alloc_extfrag"), "{finding:#?}");
+    let zones = watch.snapshot().memory.zones.as_ref().expect("zoneinfo is read");
+    let text = fs::read_to_string("/proc/zoneinfo").expect("/proc is there");
+    assert!(text.contains("boost") && zones.iter().any(|z| z.boost.is_some()));
+}

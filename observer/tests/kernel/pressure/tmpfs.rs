@@ -1,0 +1,105 @@
+//! A tmpfs that fills, and shared memory that is in none.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use nix::sys::statvfs::statvfs;
+
+use super::{Watch, evidence};
+use crate::{
+    kswapd::{SMALL, meminfo, total_memory},
+    support::{needs_root, skipped, wait::wait_for, workload::Workload},
+};
+
+/// A tmpfs of our own, mounted where everybody sees it. Dropping it unmounts it.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("observer-test-tmpfs-{}", std::process::id()));
+        fs::create_dir(&path).expect("a new folder");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=90%", "tmpfs"]).arg(&path).status();
+        assert!(mounted.expect("mount is there").success());
+        Self(path)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A process that fills a tmpfs with a third of RAM.
+pub(crate) struct Filling {
+    _workload: Workload,
+    mount: Mount,
+}
+
+impl Filling {
+    /// `None`, with the reason said, on a large machine.
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        if total_memory() > SMALL {
+            skipped(
+                test,
+                "it fills a third of RAM, which is done only where memory is at most 4 GiB, as in the VM lane",
+            );
+            return None;
+        }
+        let mount = Mount::new();
+        let bytes = total_memory() / 3;
+        let mut workload = Workload::start(&format!("fill {} {bytes} {}", mount.0.display(), bytes / 20), None);
+        workload.go();
+        Some(Self { _workload: workload, mount })
+    }
+}
+
+#[test]
+fn a_tmpfs_that_fills_is_named() {
+    needs_root!("a_tmpfs_that_fills_is_named");
+    let mut watch = Watch::start();
+    let Some(scene) = Filling::start("a_tmpfs_that_fills_is_named") else { return };
+    let mount = scene.mount.0.display().to_string();
+    let finding = watch.until("tmpfs_growth", |f| f.verdict.contains(&format!("The tmpfs at {mount} ")));
+    assert!(!evidence(&finding, "growth").starts_with('-'), "{finding:#?}");
+    let used = || {
+        let s = statvfs(&scene.mount.0).expect("statvfs");
+        (s.blocks() - s.blocks_free()) * s.fragment_size()
+    };
+    // It is not read in each snapshot: growth is there when it was.
+    wait_for("a snapshot that reads it anew", || {
+        let (before, model) = (used(), watch.tick().clone());
+        let after = used();
+        let shmem = model.memory.shmem.expect("tmpfs is read");
+        let row = shmem.tmpfs.iter().find(|t| t.now.mount_point.as_str() == mount).expect("it is listed");
+        row.growth?;
+        assert!((before..=after).contains(&row.now.used), "{before} <= {} <= {after}", row.now.used);
+        Some(())
+    });
+}
+
+/// A process that fills a memfd.
+pub(crate) fn memfd(test: &str) -> Option<Workload> {
+    if total_memory() > SMALL {
+        skipped(test, "it fills a third of RAM, which is done only where memory is at most 4 GiB, as in the VM lane");
+        return None;
+    }
+    let bytes = total_memory() / 3;
+    let mut workload = Workload::start(&format!("memfd {bytes} {}", bytes / 20), None);
+    workload.go();
+    Some(workload)
+}
+
+#[test]
+fn shared_memory_in_no_tmpfs_is_told() {
+    needs_root!("shared_memory_in_no_tmpfs_is_told");
+    let mut watch = Watch::start();
+    let Some(workload) = memfd("shared_memory_in_no_tmpfs_is_told") else { return };
+    let finding = watch.until("tmpfs_growth", |f| f.verdict.starts_with("Shared memory in no tmpfs"));
+    assert!(evidence(&finding, "shared memory in no tmpfs").contains("% of RAM"), "{finding:#?}");
+    let (before, model) = (meminfo("Shmem:"), watch.tick().clone());
+    let (after, shmem) = (meminfo("Shmem:"), model.memory.shmem.expect("tmpfs is read"));
+    let all = shmem.outside.expect("it is known") + shmem.tmpfs.iter().map(|t| t.now.used).sum::<u64>();
+    assert!((before..=after).contains(&all), "{before} <= {all} <= {after}");
+    drop(workload);
+}

@@ -1,0 +1,105 @@
+//! Free memory in the wrong place: in a zone that is kept for others, and on another node.
+
+use std::fs;
+
+use super::{Watch, blocks::Sysctl, evidence};
+use crate::{
+    kswapd::{SMALL, meminfo, total_memory},
+    support::{file::BigFile, needs_root, skipped, workload::Workload},
+};
+
+/// A reserve of low zones that takes all of them, and readers that want every page.
+pub(crate) struct Reserved {
+    _readers: [Workload; 3],
+    _holds: Workload,
+    _file: BigFile,
+    _ratio: Sysctl,
+}
+
+impl Reserved {
+    /// `None`, with the reason said, on a large machine.
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        if total_memory() > SMALL {
+            skipped(test, "it fills all of RAM, which is done only where memory is at most 4 GiB, as in the VM lane");
+            return None;
+        }
+        let ratio = Sysctl::set("lowmem_reserve_ratio", "1 1 1 0 0");
+        let file = BigFile::new(total_memory() * 8);
+        let mut holds = Workload::start(&format!("hold {}", meminfo("MemFree:") * 3 / 4), None);
+        assert_eq!(holds.step(), "done");
+        let readers = [(); 3].map(|()| {
+            let mut reader = Workload::start(&format!("read {} 100", file.path().display()), None);
+            reader.go();
+            reader
+        });
+        Some(Self { _readers: readers, _holds: holds, _file: file, _ratio: ratio })
+    }
+}
+
+/// `nr_free_pages` of a zone in bytes, summed over nodes.
+fn free_in(zone: &str) -> u64 {
+    let text = fs::read_to_string("/proc/zoneinfo").expect("/proc is there");
+    let mut inside = false;
+    let mut pages = 0;
+    for line in text.lines() {
+        if line.starts_with("Node") {
+            inside = line.ends_with(&format!(" {zone}"));
+        } else if let Some(n) = line.trim().strip_prefix("nr_free_pages ").filter(|_| inside) {
+            pages += n.trim().parse::<u64>().expect("a number");
+        }
+    }
+    pages * crate::support::memory::page_size() as u64
+}
+
+#[test]
+fn free_memory_that_is_kept_from_those_who_wait_is_told() {
+    needs_root!("free_memory_that_is_kept_from_those_who_wait_is_told");
+    let mut watch = Watch::start();
+    let Some(_scene) = Reserved::start("free_memory_that_is_kept_from_those_who_wait_is_told") else { return };
+    let finding = watch.until("trapped_memory", |f| f.verdict.contains("the lowmem reserve of low zones"));
+    assert!(finding.verdict.contains("most in zone DMA of node 0"), "{finding:#?}");
+    assert!(evidence(&finding, "direct reclaims").ends_with("/s"), "{finding:#?}");
+    // Nobody may take from that zone: what is free there stands still, and is the same a moment later.
+    let (before, model) = (free_in("DMA"), watch.tick().clone());
+    let zones = model.memory.free.expect("zoneinfo is read");
+    let dma = zones.iter().find(|z| z.zone.as_str() == "DMA").expect("the zone is listed");
+    assert!(dma.free.abs_diff(before) < before / 10, "{before} and {dma:?}");
+    assert!(dma.trapped_reserve > dma.usable, "{dma:?}");
+}
+
+/// Memory bound to node 0, so much that little is left of it. `None`, with the reason said, on a machine with one node.
+pub(crate) fn bound(test: &str) -> Option<Workload> {
+    if total_memory() > SMALL || !fs::exists("/sys/devices/system/node/node1").is_ok_and(|yes| yes) {
+        skipped(test, "it needs a small machine of two NUMA nodes, as the VM lane for memory pressure has");
+        return None;
+    }
+    // What was left in the caches would make both nodes full.
+    fs::write("/proc/sys/vm/drop_caches", "3").expect("caches can be dropped");
+    let free = node_free();
+    let mut work = Workload::start(&format!("bind 0 {}", free - free / 20), None);
+    work.go();
+    Some(work)
+}
+
+/// `MemFree` of node 0 in bytes.
+fn node_free() -> u64 {
+    let text = fs::read_to_string("/sys/devices/system/node/node0/meminfo").expect("the node is there");
+    let line = text.lines().find_map(|l| l.strip_prefix("Node 0 MemFree:")).expect("the kernel has the line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn a_full_node_beside_a_free_one_is_told() {
+    needs_root!("a_full_node_beside_a_free_one_is_told");
+    let mut watch = Watch::start();
+    let Some(work) = bound("a_full_node_beside_a_free_one_is_told") else { return };
+    let who = format!("obs-bind (pid {}", work.pid());
+    let finding = watch.until("numa_imbalance", |f| f.verdict.contains(&who));
+    assert!(finding.verdict.starts_with("NUMA node 0 is short of memory while"), "{finding:#?}");
+    let (before, model) = (node_free(), watch.tick().clone());
+    let (after, nodes) = (node_free(), model.memory.nodes.expect("nodes are read"));
+    let free = nodes[0].now.meminfo.as_ref().and_then(|m| m.free).expect("free memory is read");
+    // What it churns comes and goes.
+    const CHURN: u64 = 8 << 20;
+    assert!(free + CHURN >= before.min(after) && free <= before.max(after) + CHURN, "{before} {free} {after}");
+}
