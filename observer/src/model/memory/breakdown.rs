@@ -57,7 +57,11 @@ const ROWS: &[Row] = &[
     ("slab, unreclaimable", "/proc/meminfo SUnreclaim", |m| info(m)?.slab_unreclaimable),
     ("kernel stacks", "/proc/meminfo KernelStack", |m| info(m)?.kernel_stack),
     ("page tables", "/proc/meminfo PageTables", |m| info(m)?.page_tables),
-    ("page tables of guests", "/proc/meminfo SecPageTables", |m| info(m)?.sec_page_tables),
+    ("page tables of guests", "/proc/meminfo SecPageTables", |m| {
+        // Kernels that count the page tables of the IOMMU apart count them here as well.
+        let iommu = m.vmstat.as_ref().and_then(|v| v.nr_iommu_pages_bytes);
+        Some(info(m)?.sec_page_tables?.saturating_sub(iommu.unwrap_or(0)))
+    }),
     ("vmalloc, without the stacks in it", "/proc/meminfo VmallocUsed - KernelStack", |m| {
         let info = info(m)?;
         Some(info.vmalloc_used?.saturating_sub(info.kernel_stack?))
