@@ -29,8 +29,10 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("degraded", &[]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("memcg-oom", &[]),
-    ("memcg-reclaim", &["reclaim_stalls"]),
+    ("memcg-reclaim", &["reclaim_stalls", "cgroup_at_limit"]),
+    ("packet-rings", &["unexplained_memory"]),
     ("page-alloc", &[]),
+    ("page-tables", &["page_table_growth"]),
     ("quiet", &[]),
     ("tcp-retransmits", &["retransmissions"]),
 ];
