@@ -58,10 +58,22 @@ fn numbers_move_under_load_and_every_pane_can_be_seen() {
     assert!(first.contains("probes"), "the header says what is covered: {first}");
 
     tmux.keys(&["2"]);
-    tmux.wait_for("the memory pane", |t| t.contains("Zones") && t.contains("Cgroups") && t.contains("above high"));
+    tmux.wait_for("the memory pane", |t| t.contains("Where RAM is") && t.contains("Zones") && t.contains("above high"));
+    tmux.wait_for("the bottom line of the memory pane", |t| t.contains("use: what the memory is"));
+    tmux.keys(&["."]);
+    tmux.wait_for("the next column", |t| t.contains("bytes: bytes: the counters"));
+    tmux.keys(&["i"]);
+    tmux.wait_for("all numbers", |t| t.contains("Numbers") && t.contains("share of RAM: bytes / MemTotal"));
+    tmux.keys(&["Escape"]);
     tmux.keys(&["3"]);
-    tmux.wait_for("the network pane", |t| t.contains("TCP here") && t.contains("Links") && t.contains("65536"));
+    tmux.wait_for("the cgroups pane", |t| t.contains("Cgroups") && t.contains("Processes") && t.contains("alloc/s"));
     tmux.keys(&["4"]);
+    tmux.wait_for("the reclaim pane", |t| t.contains("Stalls in reclaim") && t.contains("kswapd0"));
+    tmux.keys(&["5"]);
+    tmux.wait_for("the pages pane", |t| t.contains("Fragmentation") && t.contains("DMA32") && t.contains("all"));
+    tmux.keys(&["6"]);
+    tmux.wait_for("the network pane", |t| t.contains("TCP here") && t.contains("Links") && t.contains("65536"));
+    tmux.keys(&["7"]);
     tmux.wait_for("the OOM pane", |t| t.contains("Kills") && t.contains("oom_kill of /proc/vmstat"));
     tmux.keys(&["Tab"]);
     tmux.wait_for("the overview again", |t| t.contains("Findings") && t.contains("Pressure"));
@@ -117,7 +129,7 @@ fn a_paused_screen_stands_still_and_goes_on() {
 
 #[test]
 fn tables_can_be_sorted_filtered_and_scrolled() {
-    let Some(tmux) = Tmux::observer("top --interval 500ms --pane memory", 140, 40) else { return };
+    let Some(tmux) = Tmux::observer("top --interval 500ms --pane cgroups", 140, 40) else { return };
     tmux.wait_for("cgroups", |t| t.contains("Cgroups"));
     tmux.keys(&["Right"]);
     tmux.wait_for("the keys at the processes", |t| t.contains("▶ Processes"));
