@@ -130,7 +130,7 @@ fn a_paused_screen_stands_still_and_goes_on() {
 #[test]
 fn tables_can_be_sorted_filtered_and_scrolled() {
     let Some(tmux) = Tmux::observer("top --interval 500ms --pane cgroups", 140, 40) else { return };
-    tmux.wait_for("cgroups", |t| t.contains("Cgroups"));
+    tmux.wait_for("cgroups", |t| t.contains("those in trouble first"));
     tmux.keys(&["Right"]);
     tmux.wait_for("the keys at the processes", |t| t.contains("▶ Processes"));
     tmux.keys(&["s"]);
