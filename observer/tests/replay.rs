@@ -26,6 +26,8 @@ use serde_json::Value;
 
 /// Each recording, and the rules that must fire on it at its end. No other may.
 const RECORDINGS: &[(&str, &[&str])] = &[
+    ("cache-eviction", &["reclaim_stalls", "cgroup_at_limit", "cache_eviction"]),
+    ("cgroup-full", &["reclaim_stalls", "cgroup_at_limit"]),
     ("degraded", &[]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("memcg-oom", &[]),
@@ -35,6 +37,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("page-tables", &["page_table_growth"]),
     ("quiet", &[]),
     ("tcp-retransmits", &["retransmissions"]),
+    ("zombies", &["zombie_cgroups"]),
 ];
 const EXPECTED: &str = "expected.json.zst";
 /// Largest recording in bytes, its expected models included.

@@ -70,12 +70,12 @@ fn obs_alloc_stacks(ctx: BtfTracePointContext) -> i32 {
     let task = current();
     let tgid = tgid(task);
     // SAFETY: nothing is read through the reference.
-    if constant(&STACKS_BY_TGID) != 0 && unsafe { TGIDS.get(&tgid) }.is_none() {
+    if constant(&STACKS_BY_TGID) != 0 && unsafe { TGIDS.get(tgid) }.is_none() {
         return 0;
     }
     let cgroup = task_cgroup(task);
     // SAFETY: nothing is read through the reference.
-    if constant(&STACKS_BY_CGROUP) != 0 && unsafe { CGROUPS.get(&cgroup) }.is_none() {
+    if constant(&STACKS_BY_CGROUP) != 0 && unsafe { CGROUPS.get(cgroup) }.is_none() {
         return 0;
     }
     let Some(matched) = MATCHED.get_ptr_mut(0) else { return 0 };
@@ -126,7 +126,7 @@ fn walk(ctx: *mut c_void, flags: u64, failure: Loss) -> i32 {
 fn count(key: &Key) {
     if COUNTS.get_ptr_mut(key).is_none() {
         // Another CPU may insert the same key first: the error does not matter, the second look decides.
-        let _ = COUNTS.insert(key, &0, BPF_NOEXIST);
+        let _ = COUNTS.insert(key, 0, BPF_NOEXIST);
     }
     match COUNTS.get_ptr_mut(key) {
         // SAFETY: the map gave the pointer.

@@ -167,9 +167,8 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
         fs::rename(&new, path)
     };
     write()
-        .map_err(|e| {
+        .inspect_err(|_| {
             let _ = fs::remove_file(&new);
-            e
         })
         .with_context(|| format!("cannot write {}", path.display()))
 }

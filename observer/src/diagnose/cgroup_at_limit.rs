@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     model::{Model, cgroup::Cgroup},
-    snapshot::{CgroupId, coverage::Source},
+    snapshot::{Name, coverage::Source},
     units,
 };
 
 /// Seconds of history that the rule looks at.
 const LOOK_BACK_SECONDS: f64 = 10.0;
-/// Share of the hard limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU.
-const AT_LIMIT: f64 = 0.95;
+/// Share of a limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU.
+const AT_LIMIT: f64 = 0.9;
 /// Share of the limit that must be page cache to be taken, or the next request finds nothing to reclaim.
 const NO_CACHE: f64 = 0.1;
 /// Bytes a second that come back soon after they were taken from which the cache is too small for its use.
@@ -69,7 +69,7 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let limit = row.now.limit.or(row.now.high);
     let has_cache =
         row.reclaimable.zip(limit).map(|(reclaimable, limit)| reclaimable as f64 >= limit as f64 * NO_CACHE);
-    let stalled = stalled_ratio(models, row.now.id);
+    let stalled = stalled_ratio(models, row);
     let refaults = of(|c| c.refaults).unwrap_or(0.0);
     let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
     let severity = match has_cache {
@@ -80,11 +80,14 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, has_cache, throttled })
 }
 
-/// Seconds that tasks of the cgroup stalled in each second.
-fn stalled_ratio(models: &[Model], id: CgroupId) -> Option<f64> {
+/// Seconds that tasks of the cgroup, and of those below it, stalled in each second.
+fn stalled_ratio(models: &[Model], row: &Cgroup) -> Option<f64> {
+    let top = row.now.path.as_str().trim_end_matches('/');
+    let is_below = |path: &Name| path.as_str().strip_prefix(top).is_some_and(|rest| rest.starts_with('/'));
     mean(models, |m| {
-        let own = m.reclaim.as_ref()?.cgroups.iter().filter(|c| c.cgroup == Some(id));
-        Some(own.filter_map(|c| c.stalls.stalled_ratio).sum())
+        let all = m.reclaim.as_ref()?.cgroups.iter();
+        let inside = all.filter(|c| c.cgroup == Some(row.now.id) || c.path.as_ref().is_some_and(is_below));
+        Some(inside.filter_map(|c| c.stalls.stalled_ratio).fold(0.0, |sum, ratio| sum + ratio))
     })
 }
 
@@ -172,7 +175,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::testing::{fired, models, snapshot_at},
-        snapshot::{self, Cgroups, Name, cgroup::CgroupStat},
+        snapshot::{self, CgroupId, Cgroups, cgroup::CgroupStat},
     };
 
     const LIMIT: u64 = 100 << 20;

@@ -208,7 +208,7 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
 fn a_deep_tree_with_long_names_is_read_to_its_end() {
     use std::os::unix::ffi::OsStrExt;
     const DEPTH: usize = 100;
-    let Some((private, mut reader)) = Private::new() else { return };
+    let Some((private, reader)) = Private::new() else { return };
     // Up to where a path is too long to be opened from the top.
     let long = [b"\x1b[2J \\".as_slice(), &[b'x'; 248]].concat();
     let with_long_name = private.0.join(std::ffi::OsStr::from_bytes(&long));

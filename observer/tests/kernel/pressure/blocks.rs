@@ -41,7 +41,7 @@ fn is_small(test: &str) -> bool {
 pub(crate) struct Fragmented {
     pub(crate) wants: Workload,
     _holds: Workload,
-    _locked_stays: Sysctl,
+    _settings: [Sysctl; 2],
 }
 
 impl Fragmented {
@@ -52,12 +52,14 @@ impl Fragmented {
         }
         // Locked pages are then not moved by compaction either.
         let locked_stays = Sysctl::set("compact_unevictable_allowed", "0");
+        // Each page that stays becomes a mapping of its own.
+        let many_mappings = Sysctl::set("max_map_count", "4000000");
         let bytes = meminfo("MemFree:") * 3 / 4;
         let mut holds = Workload::start(&format!("checker {bytes}"), None);
         assert_eq!(holds.step(), "done");
         let mut wants = Workload::start("blocks", None);
         wants.go();
-        Some(Self { wants, _holds: holds, _locked_stays: locked_stays })
+        Some(Self { wants, _holds: holds, _settings: [locked_stays, many_mappings] })
     }
 }
 

@@ -4,8 +4,10 @@
 mod blocks;
 mod cache;
 mod cgroup_limit;
+mod dirty;
 mod kernel_memory;
 mod record;
+mod squeeze;
 mod swap;
 mod tmpfs;
 mod zombies;

@@ -1,10 +1,15 @@
-//! Records the scenarios of pages and kernel memory, for `tests/replay.rs`. For a guest of 512 MiB with two nodes: `cargo test
-//! --test kernel -- --ignored make_page_recordings`.
+//! Records the scenarios, for `tests/replay.rs`: `cargo test --test kernel -- --ignored make_cgroup_recordings` on any machine,
+//! `make_swap_recordings` in a guest, `make_page_recordings` in one of 512 MiB with two nodes.
 
 use super::{
     blocks::{Fragmented, Mixing},
+    cache::Neighbours,
+    cgroup_limit::AnonAtLimit,
+    dirty::Writer,
     kernel_memory::{names, rings, tables},
+    swap::Thrash,
     tmpfs::Filling,
+    zombies::Zombies,
     zones::{Reserved, bound},
 };
 use crate::{
@@ -17,6 +22,23 @@ fn during<T>(name: &str, scene: Option<T>) {
     let scene = scene.expect("it is run on a small machine");
     finish(record(name, "5s", None));
     drop(scene);
+}
+
+#[test]
+#[ignore = "writes into the source tree"]
+fn make_cgroup_recordings() {
+    needs_root!("make_cgroup_recordings");
+    during("cache-eviction", Some(Neighbours::start()));
+    during("cgroup-full", Some(AnonAtLimit::start()));
+    during("zombies", Some(Zombies::start()));
+}
+
+#[test]
+#[ignore = "writes into the source tree, and turns swap on: for a small machine"]
+fn make_swap_recordings() {
+    needs_root!("make_swap_recordings");
+    during("swap-thrash", Thrash::start("make_swap_recordings"));
+    during("dirty-throttling", Writer::start("make_swap_recordings"));
 }
 
 #[test]

@@ -204,11 +204,11 @@ fn the_bottom_line_tells_of_the_chosen_column_and_why_a_number_is_missing() {
 
 #[test]
 fn all_numbers_of_a_pane_can_be_listed() {
-    for pane in 0..PANES.len() {
-        let mut stage = Stage::new(pane, fixtures::busy(3));
+    for (place, pane) in PANES.iter().enumerate() {
+        let mut stage = Stage::new(place, fixtures::busy(3));
         stage.act(&[Action::Numbers], 140, 200);
         let text = stage.text(140, 200);
-        for (_, columns) in PANES[pane].tables {
+        for (_, columns) in pane.tables {
             assert!(columns.iter().all(|c| text.contains(c.title)), "{text}");
         }
     }

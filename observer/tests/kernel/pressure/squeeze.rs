@@ -1,0 +1,58 @@
+//! A host that is short of memory: readers of a file much larger than it. Only on a small machine, whose page cache may go.
+
+use std::fs;
+
+use super::Watch;
+use crate::{
+    kswapd::{SMALL, total_memory},
+    support::{cgroup::Cgroup, file::BigFile, memory::page_size, needs_root, skipped, workload::Workload},
+};
+
+/// Three readers, in a cgroup without a limit.
+pub(crate) struct Squeeze {
+    readers: [Workload; 3],
+    pub(crate) cgroup: Cgroup,
+    _file: BigFile,
+}
+
+impl Squeeze {
+    /// `None`, with the reason said, on a machine that others use.
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        if total_memory() > SMALL {
+            skipped(
+                test,
+                "it fills the page cache, which is done only where memory is at most 4 GiB, as in the VM lane",
+            );
+            return None;
+        }
+        let (cgroup, file) = (Cgroup::new("squeeze"), BigFile::new(total_memory() * 8));
+        let what = format!("read {} 100", file.path().display());
+        let readers = [(); 3].map(|()| {
+            let mut reader = Workload::start(&what, Some(&cgroup));
+            reader.go();
+            reader
+        });
+        Some(Self { readers, cgroup, _file: file })
+    }
+}
+
+#[test]
+fn kswapd_that_runs_hot_is_seen_with_who_asks_for_it() {
+    needs_root!("kswapd_that_runs_hot_is_seen_with_who_asks_for_it");
+    let mut watch = Watch::start();
+    let Some(scene) = Squeeze::start("kswapd_that_runs_hot_is_seen_with_who_asks_for_it") else { return };
+    let name = scene.cgroup.name();
+    let finding = watch.until("kswapd_hot", |f| f.verdict.contains("kswapd0") && f.verdict.contains(&name));
+    let pids = scene.readers.each_ref().map(Workload::pid);
+    assert!(pids.iter().any(|pid| finding.verdict.contains(&format!("(pid {pid})"))), "{pids:?}: {finding:#?}");
+    // The kernel's own count, read around a snapshot.
+    let scanned = || -> u64 {
+        let text = fs::read_to_string("/proc/vmstat").expect("/proc is there");
+        let line = text.lines().find_map(|l| l.strip_prefix("pgscan_kswapd ")).expect("the kernel has the line");
+        line.parse::<u64>().expect("a number") * page_size() as u64
+    };
+    let before = scanned();
+    watch.tick();
+    let read = watch.snapshot().memory.vmstat.as_ref().and_then(|v| v.pgscan_kswapd_bytes).expect("vmstat is read");
+    assert!((before..=scanned()).contains(&read), "{read}");
+}
