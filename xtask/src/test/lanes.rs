@@ -20,6 +20,23 @@ const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
 const GUEST_TIME: Duration = Duration::from_secs(1200);
 
+/// A guest and the tests that are run in it.
+struct Room {
+    name: &'static str,
+    series: Series,
+    memory: &'static str,
+    numa: u32,
+    /// Which tests: arguments of the test program.
+    tests: &'static [&'static str],
+}
+
+/// Every guest. Memory pressure is made in a small one, where it comes soon, with two nodes to be out of balance.
+const ROOMS: &[Room] = &[
+    Room { name: "kernel 6.1", series: Series::V6_1, memory: "1G", numa: 1, tests: &["--skip", "pressure::"] },
+    Room { name: "kernel 6.12", series: Series::V6_12, memory: "1G", numa: 1, tests: &["--skip", "pressure::"] },
+    Room { name: "pressure 6.12", series: Series::V6_12, memory: "512M", numa: 2, tests: &["pressure::"] },
+];
+
 /// Every lane there is.
 pub(super) fn all() -> Vec<Lane> {
     let lane =
@@ -29,9 +46,9 @@ pub(super) fn all() -> Vec<Lane> {
         lane("golden, command line", Only::Cli, cli),
         lane("kernel, this one", Only::Kernel, kernel),
     ];
-    for series in [Series::V6_1, Series::V6_12] {
-        let run = move |built: &Built| in_vm(series, built);
-        all.push(Lane { name: format!("kernel {} (VM)", series.name()), only: Only::Vm, run: Box::new(run) });
+    for room in ROOMS {
+        let run = move |built: &Built| in_vm(room, built);
+        all.push(Lane { name: format!("{} (VM)", room.name), only: Only::Vm, run: Box::new(run) });
     }
     all.push(lane("dashboards", Only::Dashboards, dashboards));
     all
@@ -84,7 +101,7 @@ fn cargo_test(selected: &[&str], harness: &[&str]) -> Result<Outcome> {
 }
 
 /// The same program of kernel tests, in a guest.
-fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
+fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     let Some(test) = &built.kernel_test else {
         return Ok(Outcome::skipped("observer/tests/kernel is not there"));
     };
@@ -98,20 +115,22 @@ fn in_vm(series: Series, built: &Built) -> Result<Outcome> {
     let environment = format!("OBSERVER_BIN={in_observer}");
     let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
     let guest = Guest {
-        kernel: series,
-        memory: "1G".to_owned(),
+        kernel: room.series,
+        memory: room.memory.to_owned(),
         cpus: 2,
-        numa: 1,
+        numa: room.numa,
         disk: None,
         adds: vec![(test.clone(), in_test.to_owned()), (built.observer.clone(), in_observer.to_owned())],
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         append: String::new(),
         timeout: GUEST_TIME,
         command: ["env", &environment, "OBSERVER_TEST_WHOLE_MACHINE=1", in_test, "--test-threads=1", "--show-output"]
+            .iter()
+            .chain(room.tests)
             .map(Into::into)
-            .to_vec(),
+            .collect(),
     };
-    let mut tee = exec::Tee::prefixed(series.name());
+    let mut tee = exec::Tee::prefixed(room.name);
     let ending = match vm::run(&guest, &mut tee)? {
         Ending::Exited(0) => None,
         Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),
