@@ -15,6 +15,9 @@ const REFAULTS: f64 = 2.0 * 1024.0 * 1024.0;
 /// Share of what all allocated that one other cgroup must have, or nobody in particular is to blame.
 const DRIVER_SHARE: f64 = 0.5;
 
+/// How much more than its victim the driver must allocate: of two that are alike neither pushes the other.
+const MORE: f64 = 2.0;
+
 pub(super) const RULE: Rule = Rule {
     name: "cache_eviction",
     about: "One cgroup's allocations push out page cache that another cgroup still needs.",
@@ -43,7 +46,8 @@ fn check(window: &Window<'_>) -> Outcome {
 fn blame(eviction: &Eviction) -> Option<(&Driver, &Victim)> {
     let driver = eviction.drivers.first().filter(|d| d.share >= DRIVER_SHARE)?;
     let victim = eviction.victims.iter().find(|v| Some(v.cgroup) != driver.cgroup)?;
-    (victim.refaults >= REFAULTS).then_some((driver, victim))
+    let own = eviction.drivers.iter().find(|d| d.cgroup == Some(victim.cgroup)).map_or(0.0, |d| d.allocated);
+    (victim.refaults >= REFAULTS && driver.allocated >= MORE * own).then_some((driver, victim))
 }
 
 fn finding(window: &Window<'_>, eviction: &Eviction, driver: &Driver, victim: &Victim) -> Finding {

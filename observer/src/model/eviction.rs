@@ -45,7 +45,7 @@ pub struct Driver {
     pub cgroup: Option<CgroupId>,
     /// Its path, `None` if it is not known.
     pub path: Option<Name>,
-    /// Bytes a second that it allocated beyond what it read again itself.
+    /// Bytes a second that it allocated.
     pub allocated: f64,
     /// Its share of what all drivers allocated, 0 to 1.
     pub share: f64,
@@ -107,8 +107,8 @@ pub(super) fn find(model: &Model) -> Option<Vec<Eviction>> {
             .map(|(id, bytes)| Driver {
                 cgroup: Some(*id),
                 path: tree.path(*id),
-                // What it read again was pushed out of it: that does not push others.
-                allocated: (bytes - own_refaults.get(id).copied().unwrap_or(0.0)).max(0.0),
+                // What it read again itself counts too: a stream that goes round is a stream.
+                allocated: *bytes,
                 share: 0.0,
                 kswapd_requests: model.kswapd.as_ref().map(|_| requests.get(id).copied().unwrap_or(0.0)),
                 reclaimed: model.reclaim.as_ref().map(|_| reclaimed.get(id).copied().unwrap_or(0.0)),

@@ -45,14 +45,15 @@ fn model(rows: &[Row<'_>]) -> Model {
 #[test]
 fn two_cgroups_under_one_limit() {
     // The parent's counters contain those of both.
-    let model = model(&[(1, "/", 40, 0, 0), (2, "/p", 40, 0, 7), (3, "/p/hot", 40, 50, 0), (4, "/p/stream", 0, 90, 0)]);
+    let model =
+        model(&[(1, "/", 40, 0, 0), (2, "/p", 40, 0, 7), (3, "/p/hot", 40, 50, 0), (4, "/p/stream", 0, 150, 0)]);
     let [eviction] = model.evictions.unwrap().try_into().unwrap();
     assert_eq!(eviction.scope.as_ref().unwrap().as_str(), "/p");
     assert_eq!(eviction.refaults, 40.0 * MIB as f64);
     let victims: Vec<_> = eviction.victims.iter().map(|v| (v.path.as_str(), v.share)).collect();
     assert_eq!(victims, [("/p/hot", 1.0)]);
     let drivers: Vec<_> = eviction.drivers.iter().map(|d| (d.cgroup.unwrap().0, d.share)).collect();
-    assert_eq!(drivers, [(4, 0.9), (3, 0.1)], "hot allocated 50 MiB, 40 of them to read again what it had");
+    assert_eq!(drivers, [(4, 0.75), (3, 0.25)]);
 }
 
 #[test]

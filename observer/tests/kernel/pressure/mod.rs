@@ -4,7 +4,6 @@
 mod blocks;
 mod cache;
 mod cgroup_limit;
-mod dirty;
 mod kernel_memory;
 mod record;
 mod squeeze;

@@ -5,7 +5,6 @@ use super::{
     blocks::{Fragmented, Mixing},
     cache::Neighbours,
     cgroup_limit::AnonAtLimit,
-    dirty::Writer,
     kernel_memory::{names, rings, tables},
     swap::Thrash,
     tmpfs::Filling,
@@ -38,7 +37,6 @@ fn make_cgroup_recordings() {
 fn make_swap_recordings() {
     needs_root!("make_swap_recordings");
     during("swap-thrash", Thrash::start("make_swap_recordings"));
-    during("dirty-throttling", Writer::start("make_swap_recordings"));
 }
 
 #[test]

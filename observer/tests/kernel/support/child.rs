@@ -39,7 +39,6 @@ extern "C" fn before_main() {
         Some("pipes") => pipes(number(1)),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
-        Some("scribble") => scribble(words.get(1).expect("a file"), number(2)),
         Some("fill") => keep("obs-fill", || hoard::fill(words[1], number(2), number(3))),
         Some("memfd") => keep("obs-memfd", || hoard::memfd(number(1), number(2))),
         Some("names") => keep("obs-names", || hoard::names(words[1], number(2))),
@@ -332,18 +331,6 @@ fn dirty(path: &str, bytes: usize) {
     }
     say("done");
     stop_here();
-}
-
-/// `scribble FILE MIB`: writes that much from the begin of a file, again and again, until it is killed.
-fn scribble(path: &str, mib: usize) {
-    call_me("obs-scribble");
-    let buffer = vec![1; 1 << 20];
-    say("ready");
-    stop_here();
-    loop {
-        let mut file = std::fs::OpenOptions::new().write(true).open(path).expect("the file is there");
-        (0..mib).for_each(|_| file.write_all(&buffer).expect("write"));
-    }
 }
 
 /// `fill FOLDER BYTES RATE`, `memfd BYTES RATE`, `names FOLDER COUNT`, `tables BYTES RATE`, `rings BYTES RATE`, `checker

@@ -150,7 +150,7 @@ const EVICTIONS: &[Column] = &[
     Column::number(
         "bytes/s",
         9,
-        "bytes a second read again, or allocated beyond that: memory.stat workingset_refault_file, kmem:mm_page_alloc",
+        "bytes a second read again, or allocated: memory.stat workingset_refault_file, kmem:mm_page_alloc",
     ),
     Column::number("share", 7, "its share of what all of its side did: computed"),
     Column::number("kswapd/s", 8, "times a second that it asked for kswapd: tracepoint vmscan:mm_vmscan_wakeup_kswapd")
