@@ -36,6 +36,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("page-alloc", &[]),
     ("page-tables", &["page_table_growth"]),
     ("quiet", &[]),
+    ("swap-thrash", &["reclaim_stalls", "swap_thrash", "cgroup_at_limit"]),
     ("tcp-retransmits", &["retransmissions"]),
     ("zombies", &["zombie_cgroups"]),
 ];

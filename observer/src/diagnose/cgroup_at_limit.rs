@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{Model, cgroup::Cgroup},
-    snapshot::{Name, coverage::Source},
+    snapshot::{Name, cgroup::Hierarchy, coverage::Source},
     units,
 };
 
@@ -73,11 +73,27 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let refaults = of(|c| c.refaults).unwrap_or(0.0);
     let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
     let severity = match has_cache {
-        Some(false) if near || over_high => Severity::Critical,
+        Some(false) if near || over_high => {
+            if models.last().is_some_and(|m| may_swap(m, row)) {
+                Severity::Warning
+            } else {
+                Severity::Critical
+            }
+        }
         _ if slowed || throttled => Severity::Warning,
         _ => Severity::Info,
     };
     Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, has_cache, throttled })
+}
+
+/// True if memory of the cgroup can still go to swap.
+fn may_swap(model: &Model, row: &Cgroup) -> bool {
+    let free = model.memory.meminfo.as_ref().and_then(|m| m.swap_free).is_some_and(|free| free > 0);
+    let v2 = model.cgroup_summary.as_ref().is_some_and(|s| s.hierarchy == Hierarchy::V2);
+    // On version 1 the limit is of memory and swap together.
+    let used = if v2 { row.now.swap } else { row.now.usage.zip(row.now.swap).map(|(usage, swap)| usage + swap) };
+    let room = row.now.swap_limit.is_none_or(|limit| used.is_some_and(|used| (used as f64) < limit as f64 * AT_LIMIT));
+    free && room
 }
 
 /// Seconds that tasks of the cgroup, and of those below it, stalled in each second.
@@ -148,6 +164,13 @@ fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
     }
     let limit = if at.hits > 0.0 || at.reclaims > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
     let (verdict, advice) = match at.has_cache {
+        Some(false) if at.severity == Severity::Warning => (
+            format!("{name} is at its {limit} and has no page cache left to give: what it needs more goes to swap"),
+            vec![
+                "If it slows down (see swap_thrash), raise the limit, or find what grows: `observer report memory` names the processes that allocate in it.".into(),
+                "When swap is full, or its own share of it, an OOM kill in it follows.".into(),
+            ],
+        ),
         Some(false) => (
             format!("{name} is at its {limit} and has no page cache left to give: an OOM kill in it is near"),
             vec![
