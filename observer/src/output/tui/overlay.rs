@@ -107,7 +107,7 @@ fn numbers(pane: usize, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     for (title, columns) in pane.tables {
         list(title, &mut columns.iter().map(|c| (c.title, c.about)));
     }
-    if pane.name == "overview" {
+    if matches!(pane.name, "overview" | "memory") {
         list("Vital signs", &mut vitals::ABOUT.iter().copied());
     }
     lines

@@ -140,18 +140,18 @@ impl<'a> Laid<'a> {
         let row = self.order.get(self.state.row.min(self.order.len().saturating_sub(1)));
         let cell = row.and_then(|row| self.table.rows.get(*row)).and_then(|r| r.cells.get(self.column()));
         match cell {
-            Some(cell) if cell.text == units::UNKNOWN => format!("not known: {}; {about}", self.why()),
+            Some(cell) if cell.text == units::UNKNOWN => format!("not known: {}; {about}", self.why(column)),
             _ => about,
         }
     }
 
     /// Why a number of the table is missing.
-    fn why(&self) -> String {
-        let (part, sources) = self.table.from;
+    fn why(&self, column: &Column) -> String {
+        let (part, sources) = column.from.unwrap_or(self.table.from);
         let reason = self.ctx.reason(part, sources);
         reason.unwrap_or_else(|| match self.ctx.model.interval {
             None => "a rate needs a second snapshot".to_owned(),
-            Some(_) => "the kernel does not tell it here, or there is nothing to compare with".to_owned(),
+            Some(_) => "it is not told for this row, is gone, or was not read anew".to_owned(),
         })
     }
 

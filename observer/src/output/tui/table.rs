@@ -22,27 +22,37 @@ pub(super) struct Column {
     pub(super) grows: bool,
     /// Which columns give way first where there is no room: the highest rank. Rank 0 stays.
     pub(super) rank: u8,
+    /// Part of the snapshot and sources that it comes from, where that is not where the table comes from.
+    pub(super) from: Option<Origin>,
 }
+
+/// Where numbers come from: part of the snapshot that probes feed, and sources.
+pub(super) type Origin = (&'static str, &'static [&'static str]);
 
 impl Column {
     /// A column of texts that takes the room that is left.
     pub(super) const fn text(title: &'static str, width: usize, about: &'static str) -> Self {
-        Self { title, about, width, right: false, cut: Cut::End, grows: true, rank: 0 }
+        Self { title, about, width, right: false, cut: Cut::End, grows: true, rank: 0, from: None }
     }
 
     /// A column of short words of known width.
     pub(super) const fn word(title: &'static str, width: usize, about: &'static str) -> Self {
-        Self { title, about, width, right: false, cut: Cut::End, grows: false, rank: 0 }
+        Self { title, about, width, right: false, cut: Cut::End, grows: false, rank: 0, from: None }
     }
 
     /// A column of numbers.
     pub(super) const fn number(title: &'static str, width: usize, about: &'static str) -> Self {
-        Self { title, about, width, right: true, cut: Cut::End, grows: false, rank: 0 }
+        Self { title, about, width, right: true, cut: Cut::End, grows: false, rank: 0, from: None }
     }
 
     /// The same column that leaves out another end.
     pub(super) const fn cut(self, cut: Cut) -> Self {
         Self { cut, ..self }
+    }
+
+    /// The same column, from elsewhere than its table.
+    pub(super) const fn from(self, part: &'static str, sources: &'static [&'static str]) -> Self {
+        Self { from: Some((part, sources)), ..self }
     }
 
     /// The same column with another rank.
@@ -135,7 +145,7 @@ pub(super) struct Table<'a> {
     /// True if the details of the chosen row are always shown.
     pub(super) always_details: bool,
     /// Part of the snapshot and sources that its numbers come from, for the reason of one that is missing.
-    pub(super) from: (&'static str, &'static [&'static str]),
+    pub(super) from: Origin,
 }
 
 impl<'a> Table<'a> {

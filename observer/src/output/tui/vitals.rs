@@ -39,6 +39,14 @@ pub(super) const ABOUT: &[(&str, &str)] = &[
         "bytes: anon AnonPages, page cache Cached - Shmem + Buffers, tmpfs Shmem, hugetlb Hugetlb, slab Slab, free MemFree; other kernel is the rest: /proc/meminfo",
     ),
     (
+        "LRU",
+        "bytes on the lists of reclaim: /proc/meminfo Active(anon), Inactive(anon), Active(file), Inactive(file), Unevictable",
+    ),
+    (
+        "Dirty",
+        "bytes waiting to be written and being written: /proc/meminfo Dirty, Writeback; where writeback begins and writers wait: /proc/vmstat nr_dirty_background_threshold, nr_dirty_threshold",
+    ),
+    (
         "Pressure",
         "share of the last 10, 60 and 300 s in which some task waited: /proc/pressure/{memory,io,cpu} some; its bars: memory, 10 s",
     ),
@@ -90,7 +98,38 @@ pub(super) fn pressure_lines(ctx: &Context<'_>, room: usize) -> Vec<Line<'static
         let words = format!("some task waited {}; all tasks {}", full(memory.some), full(memory.full));
         lines.push(Sign::new(ctx, "").label(words).line());
     }
+    lines.extend(lists(ctx));
     lines
+}
+
+/// LRU lists, and dirty page cache against the kernel's thresholds.
+fn lists(ctx: &Context<'_>) -> Vec<Line<'static>> {
+    let Some(info) = &ctx.model.memory.meminfo else { return Vec::new() };
+    let bytes = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bytes);
+    let lru = Sign::new(ctx, "LRU")
+        .label("anon active ")
+        .value(bytes(info.active_anon))
+        .label(", inactive ")
+        .value(bytes(info.inactive_anon))
+        .label("; file active ")
+        .value(bytes(info.active_file))
+        .label(", inactive ")
+        .value(bytes(info.inactive_file))
+        .label("; unevictable ")
+        .value(bytes(info.unevictable));
+    let vm = &ctx.model.memory.vm;
+    let wait = vm.dirty_threshold.zip(vm.dirty_background_threshold).map(|(limit, begin)| limit.midpoint(begin));
+    let held = info.dirty.zip(info.writeback).map(|(dirty, writeback)| dirty + writeback);
+    let tone = if held.zip(wait).is_some_and(|(held, wait)| held >= wait) { Tone::Warn } else { Tone::Plain };
+    let dirty = Sign::new(ctx, "Dirty")
+        .toned(bytes(info.dirty), tone)
+        .label(", written now ")
+        .value(bytes(info.writeback))
+        .label("; writeback begins at ")
+        .value(bytes(vm.dirty_background_threshold))
+        .label(", writers wait from ")
+        .value(bytes(wait));
+    vec![lru.line(), dirty.line()]
 }
 
 /// A name, its words, and at the right edge the sparkline.

@@ -49,12 +49,14 @@ pub(super) const CGROUPS: &[Column] = &[
         7,
         "seconds stalled in each second: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
     )
+    .from("reclaim", &[])
     .rank(1),
     Column::number(
         "p99",
         8,
         "99 % of its stalls took less: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
     )
+    .from("reclaim", &[])
     .rank(3),
     Column::number("majflt/s", 8, "faults a second that read from a device: memory.stat pgmajfault").rank(5),
     Column::number("hits/s", 6, "times a second that the limit was met: memory.failcnt (v1), memory.events max (v2)")
@@ -101,11 +103,11 @@ pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::bytes(stat.and_then(|s| s.anon)),
             cells::bytes(stat.and_then(|s| s.file)),
             cells::bytes(c.now.swap),
-            cells::trouble(c.now.oom_kills.map(|n| n as f64)),
+            cells::trouble(c.oom_kills.map(|n| n as f64)),
         ]
     };
     Table::new("Cgroups", CGROUPS)
-        .from("reclaim", &[Source::CGROUPS])
+        .from("cgroups", &[Source::CGROUPS])
         .rows(list.iter().map(|c| row(c)))
         .note(known.map(|_| note(ctx)))
         .empty(match known {
@@ -185,18 +187,24 @@ pub(super) const PROCESSES: &[Column] = &[
     Column::number("requests", 8, "requests a second that were met: tracepoint kmem:mm_page_alloc").rank(3),
     Column::number("failed/s", 8, "requests a second that got no page: tracepoint kmem:mm_page_alloc with a null page")
         .rank(1),
-    Column::number("rss", 8, "bytes, resident set: /proc/PID/stat"),
-    Column::number("swap", 8, "bytes in swap: /proc/PID/status VmSwap").rank(2),
-    Column::number("tables", 8, "bytes of page tables: /proc/PID/status VmPTE").rank(7),
+    Column::number("rss", 8, "bytes, resident set: /proc/PID/stat").from("processes", &[Source::PROCESSES]),
+    Column::number("swap", 8, "bytes in swap: /proc/PID/status VmSwap").from("processes", &[Source::PROCESSES]).rank(2),
+    Column::number("tables", 8, "bytes of page tables: /proc/PID/status VmPTE")
+        .from("processes", &[Source::PROCESSES])
+        .rank(7),
     Column::number(
         "stalled",
         7,
         "seconds stalled in each second: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
     )
+    .from("reclaim", &[])
     .rank(1),
     Column::number("majflt", 7, "faults that read from a device since the process began: /proc/PID/stat majflt")
+        .from("processes", &[Source::PROCESSES])
         .rank(5),
-    Column::number("oom adj", 7, "adjustment of the OOM score, -1000 to 1000: /proc/PID/oom_score_adj").rank(6),
+    Column::number("oom adj", 7, "adjustment of the OOM score, -1000 to 1000: /proc/PID/oom_score_adj")
+        .from("processes", &[Source::PROCESSES])
+        .rank(6),
     Column::text("cgroup", 14, "memory cgroup of the process: task_struct cgroups").cut(Cut::Start).rank(4),
 ];
 

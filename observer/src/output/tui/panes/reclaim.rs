@@ -204,7 +204,7 @@ fn evictions<'a>(ctx: &Context<'a>) -> Table<'a> {
         });
         lost.chain(pushed)
     });
-    table.rows(rows).empty("nobody lost page cache that it still needed")
+    table.rows(rows).empty("no cgroup's page cache was pushed out by another")
 }
 
 const THROTTLES: &[Column] = &[
