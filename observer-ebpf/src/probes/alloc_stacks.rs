@@ -2,7 +2,7 @@
 //!
 //! Loaded on demand only. The filter comes first, on numbers that cost a few loads; what passes it is counted exactly, and
 //! one in N of that is sampled at random, so that no rhythm of the workload is mistaken for its share. Only a sample walks
-//! stacks, which costs about a microsecond. A sample whose stack is lost stays in the counts under the reason.
+//! stacks, which costs some microseconds. A sample whose stack is lost stays in the counts under the reason.
 
 use core::ffi::c_void;
 

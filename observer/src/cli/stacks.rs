@@ -166,11 +166,11 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
         file.sync_all()?;
         fs::rename(&new, path)
     };
-    write()
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&new);
-        })
-        .with_context(|| format!("cannot write {}", path.display()))
+    let result = write();
+    if result.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    result.with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl Collector {
             Some(reader) => Ok(reader),
             None => CgroupReader::open(&options.root, buffer, options.max_cgroups, page_size),
         };
-        let read = opened.and_then(|reader| {
+        let read = opened.and_then(|mut reader| {
             let read = reader.read(buffer)?;
             self.cgroups = Some(reader);
             Ok(read)

@@ -1,7 +1,9 @@
 //! Files of the kernel, read again and again into one buffer.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -70,11 +72,22 @@ impl Buffer {
         shape: Shape,
     ) -> Result<&[u8], Errno> {
         let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let len = self.fill(&file, shape)?;
-        Ok(self.bytes.get(..len).unwrap_or_default())
+        self.fill(shape, |room, _| read(&file, room))
     }
 
-    fn fill(&mut self, file: &OwnedFd, shape: Shape) -> Result<usize, Errno> {
+    /// Reads a file that stays open from its beginning; the kernel makes its text anew.
+    pub fn read_again(&mut self, file: &File, shape: Shape) -> Result<&[u8], Errno> {
+        self.fill(shape, |room, at| {
+            file.read_at(room, at as u64).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+        })
+    }
+
+    /// `read` is given the room and the place in the file.
+    fn fill(
+        &mut self,
+        shape: Shape,
+        mut read: impl FnMut(&mut [u8], usize) -> Result<usize, Errno>,
+    ) -> Result<&[u8], Errno> {
         let mut len = 0;
         loop {
             if len == self.bytes.len() {
@@ -82,14 +95,19 @@ impl Buffer {
             }
             let room = self.bytes.get_mut(len..).unwrap_or_default();
             let wanted = room.len();
-            match read(file, room) {
-                Ok(0) => return Ok(len),
-                Ok(n) if shape == Shape::Piece && n < wanted => return Ok(len + n),
-                Ok(n) => len += n,
+            match read(room, len) {
+                Ok(0) => break,
+                Ok(n) => {
+                    len += n;
+                    if shape == Shape::Piece && n < wanted {
+                        break;
+                    }
+                }
                 Err(Errno::EINTR) => {}
                 Err(e) => return Err(e),
             }
         }
+        Ok(self.bytes.get(..len).unwrap_or_default())
     }
 
     /// Reads a file by its absolute path and parses it; an error names the file as the host calls it.

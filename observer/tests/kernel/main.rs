@@ -8,6 +8,7 @@ mod support;
 
 mod alloc_stacks;
 mod bad_input;
+mod cgroups_scale;
 mod extfrag;
 mod hostile;
 mod kswapd;

@@ -1,9 +1,10 @@
 //! Memory cgroups, version 1, version 2 and both at once.
 //!
 //! [`find`] looks for the hierarchy that carries the memory controller, [`walk`] goes through its folders, and
-//! [`v1`] and [`v2`] read the files of one cgroup.
+//! [`v1`] and [`v2`] read the files of one cgroup. What [`kept`] has room for stays open between two readings.
 
 pub mod find;
+mod kept;
 pub mod path;
 pub mod v1;
 pub mod v2;
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::file::{Buffer, Root, Shape, open_folder};
@@ -22,6 +24,7 @@ use crate::snapshot::cgroup::{Cgroup, CgroupId, Cgroups};
 use crate::snapshot::coverage::Source;
 use crate::snapshot::{Name, cgroup::Hierarchy};
 use find::Mount;
+use kept::{Kept, OpenFiles};
 
 /// Cgroups that a snapshot reads, unless asked otherwise.
 pub const DEFAULT_LIMIT: usize = 4096;
@@ -34,6 +37,7 @@ pub struct CgroupReader {
     root: Root,
     limit: usize,
     page_size: u64,
+    kept: Kept,
 }
 
 impl CgroupReader {
@@ -41,19 +45,21 @@ impl CgroupReader {
     pub fn open(root: &Root, buffer: &mut Buffer, limit: usize, page_size: u64) -> Result<Self, SourceError> {
         let mount = find::memory_mount(root, buffer)?;
         let top = open_folder(&root.path(mount.folder()))?;
-        Ok(Self { mount, top, root: root.clone(), limit, page_size })
+        Ok(Self { mount, top, root: root.clone(), limit, page_size, kept: Kept::new(kept::room_of_host()) })
     }
 
     /// Reads every cgroup up to the limit, and says which of their files could not be read.
-    pub fn read(&self, buffer: &mut Buffer) -> Result<(Cgroups, Vec<Source>), SourceError> {
-        let mut walk = walk::Walk::new(&self.top, &self.mount, self.limit);
+    pub fn read(&mut self, buffer: &mut Buffer) -> Result<(Cgroups, Vec<Source>), SourceError> {
+        let mut walk = walk::Walk::new(&self.top, &self.mount, self.limit, &mut self.kept);
         let mut files = Files::new(buffer, self.page_size);
-        while let Some(folder) = walk.next_folder()? {
+        while let Some(mut folder) = walk.next_folder()? {
+            files.of_folder(std::mem::take(&mut folder.files), walk.room());
             let mut cgroup = Cgroup { id: folder.id, path: folder.path.clone(), ..Cgroup::default() };
             let outcome = match self.mount.hierarchy {
                 Hierarchy::V1 | Hierarchy::Hybrid => v1::read(folder.fd.as_fd(), &mut files, &mut cgroup),
                 Hierarchy::V2 => v2::read(folder.fd.as_fd(), folder.is_top, &mut files, &mut cgroup),
             };
+            folder.files = files.end_of_folder();
             walk.put(folder, outcome.map(|()| cgroup));
         }
         let dying = match self.mount.hierarchy {
@@ -99,6 +105,10 @@ pub struct Files<'a> {
     /// Bytes of an order-0 page.
     pub page_size: u64,
     trouble: BTreeMap<&'static str, Trouble>,
+    /// Files of the present cgroup that are open.
+    open: OpenFiles,
+    /// As many of them may be open.
+    room: usize,
 }
 
 struct Trouble {
@@ -115,7 +125,15 @@ impl Trouble {
 
 impl<'a> Files<'a> {
     fn new(buffer: &'a mut Buffer, page_size: u64) -> Self {
-        Self { buffer, page_size, trouble: BTreeMap::new() }
+        Self { buffer, page_size, trouble: BTreeMap::new(), open: Vec::new(), room: 0 }
+    }
+
+    fn of_folder(&mut self, open: OpenFiles, room: usize) {
+        (self.open, self.room) = (open, room);
+    }
+
+    fn end_of_folder(&mut self) -> OpenFiles {
+        std::mem::take(&mut self.open)
     }
 
     /// Reads one file. A file that is missing or broken is `None` and noted; only that the cgroup itself is gone is an `Err`.
@@ -154,7 +172,7 @@ impl<'a> Files<'a> {
         file: &'static str,
         parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
     ) -> Result<Outcome<T>, Left> {
-        Ok(match self.buffer.read_at(folder, file, Shape::Piece) {
+        Ok(match self.bytes(folder, file) {
             Ok(bytes) => match parse(bytes) {
                 Ok(value) => Outcome::Value(value),
                 Err(problem) => Outcome::Failed(SourceError::malformed(file, problem)),
@@ -164,6 +182,21 @@ impl<'a> Files<'a> {
             Err(Errno::ENOENT) => Outcome::Missing,
             Err(e) => Outcome::Failed(SourceError::io("read", file, e)),
         })
+    }
+
+    /// A file of a cgroup that was removed gives `ENODEV`, also one that stays open.
+    fn bytes(&mut self, folder: BorrowedFd<'_>, file: &'static str) -> Result<&[u8], Errno> {
+        let at = match self.open.iter().position(|(name, _)| *name == file) {
+            Some(at) => at,
+            None if self.open.len() < self.room => {
+                let fd = openat(folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+                self.open.push((file, fd.into()));
+                self.open.len() - 1
+            }
+            None => return self.buffer.read_at(folder, file, Shape::Piece),
+        };
+        let (_, fd) = self.open.get(at).ok_or(Errno::EBADF)?;
+        self.buffer.read_again(fd, Shape::Piece)
     }
 
     fn note(&mut self, file: &'static str, failure: SourceError) {

@@ -113,8 +113,8 @@ fn below_a_cgroup_without_the_controller_nothing_is_read() {
 fn a_cgroup_that_vanishes_between_listing_and_reading_is_counted() {
     let tree = Tree::new();
     let mut buffer = Buffer::default();
-    let reader = CgroupReader::open(&tree.root(), &mut buffer, DEFAULT_LIMIT, 4096).unwrap();
-    let mut walk = walk::Walk::new(&reader.top, &reader.mount, reader.limit);
+    let mut reader = CgroupReader::open(&tree.root(), &mut buffer, DEFAULT_LIMIT, 4096).unwrap();
+    let mut walk = walk::Walk::new(&reader.top, &reader.mount, reader.limit, &mut reader.kept);
     while let Some(folder) = walk.next_folder().unwrap() {
         let path = folder.path.clone();
         walk.put(folder, Ok(Cgroup { path: path.clone(), ..Cgroup::default() }));
@@ -178,7 +178,7 @@ impl Drop for Private {
 #[test]
 fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
     use std::os::unix::fs::MetadataExt;
-    let Some((private, reader)) = Private::new() else { return };
+    let Some((private, mut reader)) = Private::new() else { return };
     let child = private.0.join("a b\x1b[m");
     fs::create_dir(&child).unwrap();
     let file = if reader.mount.hierarchy == Hierarchy::V2 { "memory.max" } else { "memory.limit_in_bytes" };
@@ -208,7 +208,7 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
 fn a_deep_tree_with_long_names_is_read_to_its_end() {
     use std::os::unix::ffi::OsStrExt;
     const DEPTH: usize = 100;
-    let Some((private, reader)) = Private::new() else { return };
+    let Some((private, mut reader)) = Private::new() else { return };
     // Up to where a path is too long to be opened from the top.
     let long = [b"\x1b[2J \\".as_slice(), &[b'x'; 248]].concat();
     let with_long_name = private.0.join(std::ffi::OsStr::from_bytes(&long));
@@ -233,7 +233,7 @@ fn a_deep_tree_with_long_names_is_read_to_its_end() {
 
 #[test]
 fn cgroups_that_come_and_go_are_never_an_error() {
-    let Some((private, reader)) = Private::new() else { return };
+    let Some((private, mut reader)) = Private::new() else { return };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -9,6 +9,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fstat};
 
 use super::find::Mount;
+use super::kept::{Kept, OpenFiles};
 use super::{Cgroup, CgroupId, Cgroups, Hierarchy, Left};
 use crate::snapshot::Name;
 use crate::source::SourceError;
@@ -27,6 +28,8 @@ pub struct Folder {
     pub path: Name,
     /// True for what the mount shows as its top.
     pub is_top: bool,
+    /// Its files that are open.
+    pub(super) files: OpenFiles,
     /// Path from the top of the mount; empty for the top.
     relative: Vec<u8>,
     /// False if the link count says that there is no folder in it. cgroupfs keeps it as other file systems do: 2, and one
@@ -39,21 +42,39 @@ pub struct Walk<'a> {
     top: &'a OwnedFd,
     mount: &'a Mount,
     limit: usize,
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Listed>,
     cgroups: Cgroups,
+    kept: &'a mut Kept,
+}
+
+/// A folder as its parent lists it.
+struct Listed {
+    relative: Vec<u8>,
+    /// Its inode; `None` for the top.
+    id: Option<CgroupId>,
 }
 
 impl<'a> Walk<'a> {
     /// Starts at the top of a mount, of which `top` is the open folder.
-    pub fn new(top: &'a OwnedFd, mount: &'a Mount, limit: usize) -> Self {
-        Self { top, mount, limit, queue: VecDeque::from([Vec::new()]), cgroups: Cgroups::default() }
+    pub(super) fn new(top: &'a OwnedFd, mount: &'a Mount, limit: usize, kept: &'a mut Kept) -> Self {
+        kept.begin();
+        let queue = VecDeque::from([Listed { relative: Vec::new(), id: None }]);
+        Self { top, mount, limit, queue, cgroups: Cgroups::default(), kept }
+    }
+
+    /// Files of the next folder that may stay open.
+    pub(super) fn room(&self) -> usize {
+        self.kept.room()
     }
 
     /// The next folder to read; `None` at the end or at the limit. It must be given back to [`Self::put`].
     pub fn next_folder(&mut self) -> Result<Option<Folder>, SourceError> {
         while self.cgroups.list.len() < self.limit {
-            let Some(relative) = self.queue.pop_front() else { return Ok(None) };
-            match self.open(relative) {
+            let Some(listed) = self.queue.pop_front() else { return Ok(None) };
+            if let Some(folder) = self.still_open(&listed) {
+                return Ok(Some(folder));
+            }
+            match self.open(listed.relative) {
                 Ok(folder) => return Ok(Some(folder)),
                 Err((relative, e)) if relative.is_empty() => return Err(SourceError::io("open", &self.mount.point, e)),
                 Err((_, Errno::ENOENT | Errno::ENODEV)) => self.cgroups.vanished += 1,
@@ -74,11 +95,15 @@ impl<'a> Walk<'a> {
             }
             Err(Left::NoController) => return,
         }
-        self.queue_children(folder);
+        self.queue_children(&folder);
+        if !folder.is_top {
+            self.kept.put(folder.id, folder.fd, folder.files);
+        }
     }
 
     /// What was read, and how much was not.
     pub fn finish(mut self, hierarchy: Hierarchy) -> Cgroups {
+        self.kept.close_the_rest();
         self.count_the_rest();
         self.cgroups.hierarchy = hierarchy;
         self.cgroups
@@ -87,15 +112,26 @@ impl<'a> Walk<'a> {
     /// Counts what the limit leaves out, without reading its files. The count is itself limited: it is then a lower bound.
     fn count_the_rest(&mut self) {
         let mut opened = 0;
-        while let Some(relative) = self.queue.pop_front() {
+        while let Some(Listed { relative, .. }) = self.queue.pop_front() {
             self.cgroups.not_read += 1;
             opened += 1;
             if opened <= self.limit.saturating_mul(COUNT_FACTOR)
                 && let Ok(folder) = self.open(relative)
             {
-                self.queue_children(folder);
+                self.queue_children(&folder);
             }
         }
+    }
+
+    /// The folder as it was left open by the last reading. Its parent has just listed this inode under this name, and the
+    /// inode of a cgroup is never used twice: it is the same one, renamed perhaps.
+    fn still_open(&mut self, listed: &Listed) -> Option<Folder> {
+        let id = listed.id?;
+        let (fd, files) = self.kept.take(id)?;
+        let stat = fstat(&fd).ok().filter(|stat| stat.st_nlink != 0 && stat.st_ino == id.0)?;
+        let path = self.mount.path_from_root(&listed.relative);
+        let has_children = stat.st_nlink != 2;
+        Some(Folder { id, path, is_top: false, has_children, relative: listed.relative.clone(), fd, files })
     }
 
     fn open(&self, relative: Vec<u8>) -> Result<Folder, (Vec<u8>, Errno)> {
@@ -113,15 +149,18 @@ impl<'a> Walk<'a> {
             has_children: stat.st_nlink != 2,
             relative,
             fd,
+            files: OpenFiles::new(),
         })
     }
 
     /// A folder that cannot be listed any more has vanished; its own numbers are kept.
-    fn queue_children(&mut self, folder: Folder) {
+    fn queue_children(&mut self, folder: &Folder) {
         if !folder.has_children {
             return;
         }
-        let Ok(mut dir) = Dir::from_fd(folder.fd) else { return };
+        // A description of its own, which begins with the first entry.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let Ok(mut dir) = Dir::openat(&folder.fd, ".", flags, Mode::empty()) else { return };
         for entry in dir.iter().flatten() {
             let name = entry.file_name().to_bytes();
             let is_folder = match entry.file_type() {
@@ -136,7 +175,7 @@ impl<'a> Walk<'a> {
                     path.push(b'/');
                 }
                 path.extend_from_slice(name);
-                self.queue.push_back(path);
+                self.queue.push_back(Listed { relative: path, id: Some(CgroupId(entry.ino())) });
             }
         }
     }

@@ -39,6 +39,7 @@ extern "C" fn before_main() {
         Some("pipes") => pipes(number(1)),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
+        Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
         Some("fill") => keep("obs-fill", || hoard::fill(words[1], number(2), number(3))),
         Some("memfd") => keep("obs-memfd", || hoard::memfd(number(1), number(2))),
         Some("names") => keep("obs-names", || hoard::names(words[1], number(2))),
@@ -328,6 +329,31 @@ fn dirty(path: &str, bytes: usize) {
     stop_here();
     for _ in 0..bytes >> 20 {
         file.write_all(&buffer).expect("write");
+    }
+    say("done");
+    stop_here();
+}
+
+/// `cgroups FOLDER K N`: K cgroups one after the other, in each a process with N faults; both are gone before the next one.
+fn cgroups(parent: &str, count: usize, faults: usize) {
+    call_me("obs-cgroups");
+    say("ready");
+    stop_here();
+    for n in 0..count {
+        let folder = std::path::Path::new(parent).join(n.to_string());
+        std::fs::create_dir(&folder).expect("a new cgroup");
+        // SAFETY: this process has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                std::fs::write(folder.join("cgroup.procs"), "0").expect("a process may be moved");
+                fault(faults);
+                exit(0);
+            }
+            pid if pid > 0 => reap(),
+            _ => panic!("fork: {}", std::io::Error::last_os_error()),
+        }
+        // A process that was reaped leaves its cgroup a moment later.
+        super::wait::wait_for("the cgroup to be empty", || std::fs::remove_dir(&folder).ok());
     }
     say("done");
     stop_here();
