@@ -21,6 +21,10 @@ const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("observer_kswapd_", "kswapd works only when the whole host is short of memory, which no test may make it"),
     ("observer_tcp_send_limited_seconds_total", "it has a value only while an open connection has data to send"),
     ("observer_tcp_attempt_fails_total", "it cannot be derived on every kernel"),
+    ("observer_memory_tmpfs_used_bytes", "every tmpfs may be empty"),
+    ("observer_shrinker_", "no shrinker is called while memory is ample"),
+    ("observer_reclaim_throttle", "nobody waits inside of reclaim while memory is ample"),
+    ("observer_compaction_", "nobody may have compacted since the start"),
     ("observer_lost_events_total", "the panel shows only what is lost"),
     ("observer_source_readable", "the panel shows only what cannot be read"),
 ];
@@ -127,7 +131,8 @@ fn every_metric_of_the_probes_is_on_the_dashboard() {
     let dashboard = dashboard();
     let shown: BTreeSet<_> =
         panels(&dashboard).flat_map(expressions).flat_map(metrics).filter_map(|(_, m)| m).map(|m| m.name).collect();
-    let subsystems = ["page_alloc", "reclaim", "kswapd", "oom", "tcp", "cgroup"].map(|s| format!("observer_{s}_"));
+    let subsystems = ["page_alloc", "reclaim", "kswapd", "oom", "tcp", "cgroup", "memory", "compaction", "shrinker"]
+        .map(|s| format!("observer_{s}_"));
     let missing: BTreeSet<_> = table()
         .map(|m| m.name)
         .filter(|name| subsystems.iter().any(|s| name.starts_with(s)) && !shown.contains(name))
