@@ -23,6 +23,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use kernel::Series;
@@ -138,7 +139,10 @@ pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending>
     }
     extra.text("run/vm-command", 0o755, &shell(&guest.command));
 
-    let run_dir = home.join(format!("run-{}-{}", guest.kernel.name(), std::process::id()));
+    // Two guests of one kernel may run at the same time.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let run_dir = home.join(format!("run-{}-{}-{number}", guest.kernel.name(), std::process::id()));
     fs::create_dir_all(&run_dir).with_context(|| format!("cannot create {}", run_dir.display()))?;
     let initrd = run_dir.join("initrd");
     let file = File::create(&initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
