@@ -13,6 +13,7 @@ mod header;
 pub mod keymap;
 mod keys;
 pub mod log;
+mod numbers;
 mod overlay;
 pub mod panes;
 mod screen;

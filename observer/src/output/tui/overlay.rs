@@ -10,12 +10,11 @@ use ratatui::{
 use super::{
     context::{Facts, TableFacts},
     keymap::{Group, KEYMAP, Key},
-    panes::PANES,
+    numbers,
     screen::Overlay,
     stack::draw_lines,
     text::wrap,
     theme::{Theme, Tone},
-    vitals,
 };
 use crate::{
     model::Model,
@@ -39,7 +38,7 @@ pub(super) fn draw(
     let (title, lines) = match overlay {
         Overlay::Help => (" Help ", help(theme)),
         Overlay::Coverage => (" Coverage ", coverage(model, theme, room)),
-        Overlay::Numbers => (" Numbers ", numbers(pane, theme, room)),
+        Overlay::Numbers => (" Numbers ", numbers::lines(pane, theme, room)),
     };
     let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let place = Rect { height: wanted.min(area.height), ..place };
@@ -87,34 +86,6 @@ fn help(theme: &Theme) -> Vec<Line<'static>> {
     ));
     lines
 }
-
-/// Every number of a pane: what it is, its unit and its source.
-fn numbers(pane: usize, theme: &Theme, room: usize) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    let mut list = |title: &'static str, rows: &mut dyn Iterator<Item = (&'static str, &'static str)>| {
-        lines.push(Line::styled(title, theme.style(Tone::Title)));
-        for (name, about) in rows {
-            for (i, text) in wrap(about, room.saturating_sub(NAMES)).into_iter().enumerate() {
-                let name = if i == 0 { name } else { "" };
-                lines.push(Line::from(vec![
-                    Span::styled(format!("  {name:<width$} ", width = NAMES - 3), theme.style(Tone::Warn)),
-                    Span::raw(text),
-                ]));
-            }
-        }
-    };
-    let Some(pane) = PANES.get(pane) else { return Vec::new() };
-    for (title, columns) in pane.tables {
-        list(title, &mut columns.iter().map(|c| (c.title, c.about)));
-    }
-    if matches!(pane.name, "overview" | "memory") {
-        list("Vital signs", &mut vitals::ABOUT.iter().copied());
-    }
-    lines
-}
-
-/// Columns of the terminal for the names in the list of numbers.
-const NAMES: usize = 20;
 
 /// What is seen, what is missing and why, what was lost.
 fn coverage(model: Option<&Model>, theme: &Theme, room: usize) -> Vec<Line<'static>> {
