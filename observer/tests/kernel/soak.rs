@@ -105,8 +105,12 @@ fn churn_of_everything_is_counted_exactly_and_costs_no_memory() {
 
     wait_for("the connections to end", || (netns.snmp()["CurrEstab"] == 0).then_some(()));
     let connections = connections.load(Ordering::Relaxed);
+    // The kernel does not start a probe inside itself: a change of state in an interrupt of the probe is a miss that it counts.
+    let missed_states = |s: &Snapshot| missed(s, "tcp_states") - missed(&begin, "tcp_states");
+    let is_all = |s: &Snapshot, seen: u64, all: u64| seen <= all && seen + missed_states(s) >= all;
     wait_for("all connections to be closed", || {
-        (totals(&collector.snapshot(), netns.inode())[4] == 2 * connections).then_some(())
+        let now = collector.snapshot();
+        is_all(&now, totals(&now, netns.inode())[4], 2 * connections).then_some(())
     });
     let end_first = perf.read();
     let end = collector.snapshot();
@@ -119,7 +123,10 @@ fn churn_of_everything_is_counted_exactly_and_costs_no_memory() {
     );
     assert!(observed <= most && observed + missed >= least, "{least} <= {observed} + {missed} <= {most}");
     let [_, _, active, passive, closed, ended] = totals(&end, netns.inode());
-    assert_eq!((active, passive, closed, ended), (connections, connections, 2 * connections, 2 * connections));
+    seen!("{} changes of state missed", missed_states(&end));
+    let expected = [(active, connections), (passive, connections), (closed, 2 * connections)];
+    assert!(expected.iter().all(|(seen, all)| is_all(&end, *seen, *all)), "{expected:?}");
+    assert!(ended + missed(&end, "tcp_closed") >= 2 * connections && ended <= 2 * connections, "{ended}");
     let in_cgroup = events(&of_cgroup(&end, cgroup.id()), &of_cgroup(&begin, cgroup.id()));
     assert!(in_cgroup >= children.load(Ordering::Relaxed) * ROUND.1, "{in_cgroup}");
     let lost: Vec<_> = end.coverage.losses.iter().filter(|l| l.count > 0 && !l.what.contains("recursion")).collect();

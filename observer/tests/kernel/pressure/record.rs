@@ -2,6 +2,7 @@
 //! `make_swap_recordings` in a guest, `make_page_recordings` in one of 512 MiB with two nodes.
 
 use super::{
+    Watch,
     blocks::{Fragmented, Mixing},
     cache::Neighbours,
     cgroup_limit::AnonAtLimit,
@@ -16,10 +17,12 @@ use crate::{
     support::needs_root,
 };
 
-/// Records while a scenario goes on that was started before.
-fn during<T>(name: &str, scene: Option<T>) {
-    let scene = scene.expect("it is run on a small machine");
-    finish(record(name, "5s", None));
+/// Records while a scenario goes on, from when its rule fires.
+fn during<T>(name: &str, rule: &str, scene: impl FnOnce() -> Option<T>) {
+    let mut watch = Watch::start();
+    let scene = scene().expect("it is run on a small machine");
+    watch.until(rule, |_| true);
+    finish(record(name, "4s", None));
     drop(scene);
 }
 
@@ -27,16 +30,16 @@ fn during<T>(name: &str, scene: Option<T>) {
 #[ignore = "writes into the source tree"]
 fn make_cgroup_recordings() {
     needs_root!("make_cgroup_recordings");
-    during("cache-eviction", Some(Neighbours::start()));
-    during("cgroup-full", Some(AnonAtLimit::start()));
-    during("zombies", Some(Zombies::start()));
+    during("cache-eviction", "cache_eviction", || Some(Neighbours::start()));
+    during("cgroup-full", "cgroup_at_limit", || Some(AnonAtLimit::start()));
+    during("zombies", "zombie_cgroups", || Some(Zombies::start()));
 }
 
 #[test]
 #[ignore = "writes into the source tree, and turns swap on: for a small machine"]
 fn make_swap_recordings() {
     needs_root!("make_swap_recordings");
-    during("swap-thrash", Thrash::start("make_swap_recordings"));
+    during("swap-thrash", "swap_thrash", || Thrash::start("make_swap_recordings"));
 }
 
 #[test]
@@ -44,12 +47,12 @@ fn make_swap_recordings() {
 fn make_page_recordings() {
     needs_root!("make_page_recordings");
     const ME: &str = "make_page_recordings";
-    during("numa-bound", bound(ME));
-    during("page-tables", tables(ME));
-    during("packet-rings", rings(ME));
-    during("tmpfs-fill", Filling::start(ME));
-    during("lowmem-reserve", Reserved::start(ME));
-    during("watermark-boost", Mixing::start(ME));
-    during("dentries", names(ME));
-    during("fragmented", Fragmented::start(ME));
+    during("numa-bound", "numa_imbalance", || bound(ME));
+    during("page-tables", "page_table_growth", || tables(ME));
+    during("packet-rings", "unexplained_memory", || rings(ME));
+    during("tmpfs-fill", "tmpfs_growth", || Filling::start(ME));
+    during("dentries", "slab_growth", || names(ME));
+    during("watermark-boost", "watermark_boost", || Mixing::start(ME));
+    during("fragmented", "fragmentation", || Fragmented::start(ME));
+    during("lowmem-reserve", "trapped_memory", || Reserved::start(ME));
 }
