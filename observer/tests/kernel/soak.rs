@@ -115,13 +115,13 @@ fn churn_of_everything_is_counted_exactly_and_costs_no_memory() {
     let end_first = perf.read();
     let end = collector.snapshot();
     let (least, most) = (end_first - begin_last, perf.read() - first);
-    let missed = missed(&end, "page_alloc") - missed(&begin, "page_alloc");
+    let missed_pages = missed(&end, "page_alloc") - missed(&begin, "page_alloc");
     let observed = events(&page_alloc(&end).total(), &page_alloc(&begin).total());
     seen!(
-        "{connections} connections, {} children; {least} <= {observed} (missed {missed}) <= {most}",
+        "{connections} connections, {} children; {least} <= {observed} (missed {missed_pages}) <= {most}",
         children.load(Ordering::Relaxed)
     );
-    assert!(observed <= most && observed + missed >= least, "{least} <= {observed} + {missed} <= {most}");
+    assert!(observed <= most && observed + missed_pages >= least, "{least} <= {observed} + {missed_pages} <= {most}");
     let [_, _, active, passive, closed, ended] = totals(&end, netns.inode());
     seen!("{} changes of state missed", missed_states(&end));
     let expected = [(active, connections), (passive, connections), (closed, 2 * connections)];

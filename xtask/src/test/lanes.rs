@@ -26,15 +26,38 @@ struct Room {
     series: Series,
     memory: &'static str,
     numa: u32,
+    /// True if its tests start observer itself; a small guest has no room for two large programs.
+    with_observer: bool,
     /// Which tests: arguments of the test program.
     tests: &'static [&'static str],
 }
 
 /// Every guest. Memory pressure is made in a small one, where it comes soon, with two nodes to be out of balance.
 const ROOMS: &[Room] = &[
-    Room { name: "kernel 6.1", series: Series::V6_1, memory: "1G", numa: 1, tests: &["--skip", "pressure::"] },
-    Room { name: "kernel 6.12", series: Series::V6_12, memory: "1G", numa: 1, tests: &["--skip", "pressure::"] },
-    Room { name: "pressure 6.12", series: Series::V6_12, memory: "512M", numa: 2, tests: &["pressure::"] },
+    Room {
+        name: "kernel 6.1",
+        series: Series::V6_1,
+        memory: "1G",
+        numa: 1,
+        with_observer: true,
+        tests: &["--skip", "pressure::"],
+    },
+    Room {
+        name: "kernel 6.12",
+        series: Series::V6_12,
+        memory: "1G",
+        numa: 1,
+        with_observer: true,
+        tests: &["--skip", "pressure::"],
+    },
+    Room {
+        name: "pressure 6.12",
+        series: Series::V6_12,
+        memory: "512M",
+        numa: 2,
+        with_observer: false,
+        tests: &["pressure::"],
+    },
 ];
 
 /// Every lane there is.
@@ -114,13 +137,17 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     let (in_test, in_observer) = ("/opt/kernel-test", "/opt/observer");
     let environment = format!("OBSERVER_BIN={in_observer}");
     let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
+    let mut adds = vec![(test.clone(), in_test.to_owned())];
+    if room.with_observer {
+        adds.push((built.observer.clone(), in_observer.to_owned()));
+    }
     let guest = Guest {
         kernel: room.series,
         memory: room.memory.to_owned(),
         cpus: 2,
         numa: room.numa,
         disk: None,
-        adds: vec![(test.clone(), in_test.to_owned()), (built.observer.clone(), in_observer.to_owned())],
+        adds,
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         append: String::new(),
         timeout: GUEST_TIME,
