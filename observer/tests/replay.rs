@@ -29,6 +29,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("cache-eviction", &["reclaim_stalls", "cgroup_at_limit", "cache_eviction"]),
     ("cgroup-full", &["reclaim_stalls", "cgroup_at_limit"]),
     ("degraded", &[]),
+    ("dentries", &["slab_growth"]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls", "cgroup_at_limit"]),
@@ -38,6 +39,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("quiet", &[]),
     ("swap-thrash", &["reclaim_stalls", "swap_thrash", "cgroup_at_limit"]),
     ("tcp-retransmits", &["retransmissions"]),
+    ("tmpfs-fill", &["tmpfs_growth"]),
     ("zombies", &["zombie_cgroups"]),
 ];
 const EXPECTED: &str = "expected.json.zst";
