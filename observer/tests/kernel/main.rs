@@ -10,6 +10,7 @@ mod alloc_stacks;
 mod bad_input;
 mod cgroups_scale;
 mod extfrag;
+mod fragmentation;
 mod hostile;
 mod kswapd;
 mod kswapd_ftrace;
