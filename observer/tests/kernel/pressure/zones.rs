@@ -89,7 +89,7 @@ fn node_free() -> u64 {
 }
 
 #[test]
-#[ignore = "by hand in a fresh guest of two nodes: after other scenarios the node does not stay short"]
+#[ignore = "in a guest of two nodes the bound one does not always stay short"]
 fn a_full_node_beside_a_free_one_is_told() {
     needs_root!("a_full_node_beside_a_free_one_is_told");
     let mut watch = Watch::start();
