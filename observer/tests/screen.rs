@@ -64,7 +64,9 @@ fn numbers_move_under_load_and_every_pane_can_be_seen() {
     tmux.wait_for("the next column", |t| t.contains("bytes: bytes: the counters"));
     tmux.keys(&["i"]);
     tmux.wait_for("all numbers", |t| t.contains("Numbers") && t.contains("share of RAM: bytes / MemTotal"));
-    tmux.keys(&["Escape"]);
+    // Escape with a key right behind it would be that key with Alt.
+    tmux.keys(&["i"]);
+    tmux.wait_for("the pane again", |t| !t.contains("Numbers"));
     tmux.keys(&["3"]);
     tmux.wait_for("the cgroups pane", |t| t.contains("Cgroups") && t.contains("Processes") && t.contains("alloc/s"));
     tmux.keys(&["4"]);
