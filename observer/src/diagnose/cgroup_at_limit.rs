@@ -35,7 +35,10 @@ struct AtLimit<'a> {
     stalled: Option<f64>,
     refaults: f64,
     severity: Severity,
-    has_cache: Option<bool>,
+    /// At its limit with next to no page cache to give.
+    exhausted: bool,
+    /// What it needs more can go to swap.
+    may_swap: bool,
     throttled: bool,
 }
 
@@ -72,18 +75,15 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let stalled = stalled_ratio(models, row);
     let refaults = of(|c| c.refaults).unwrap_or(0.0);
     let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
-    let severity = match has_cache {
-        Some(false) if near || over_high => {
-            if models.last().is_some_and(|m| may_swap(m, row)) {
-                Severity::Warning
-            } else {
-                Severity::Critical
-            }
-        }
-        _ if slowed || throttled => Severity::Warning,
-        _ => Severity::Info,
+    let exhausted = has_cache == Some(false) && (near || over_high);
+    let may_swap = models.last().is_some_and(|m| may_swap(m, row));
+    let severity = match exhausted {
+        true if !may_swap => Severity::Critical,
+        true => Severity::Warning,
+        false if slowed || throttled => Severity::Warning,
+        false => Severity::Info,
     };
-    Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, has_cache, throttled })
+    Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, exhausted, may_swap, throttled })
 }
 
 /// True if memory of the cgroup can still go to swap.
@@ -163,29 +163,29 @@ fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
         ));
     }
     let limit = if at.hits > 0.0 || at.reclaims > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
-    let (verdict, advice) = match at.has_cache {
-        Some(false) if at.severity == Severity::Warning => (
+    let (verdict, advice) = match at.exhausted {
+        true if at.may_swap => (
             format!("{name} is at its {limit} and has no page cache left to give: what it needs more goes to swap"),
             vec![
                 "If it slows down (see swap_thrash), raise the limit, or find what grows: `observer report memory` names the processes that allocate in it.".into(),
                 "When swap is full, or its own share of it, an OOM kill in it follows.".into(),
             ],
         ),
-        Some(false) => (
+        true => (
             format!("{name} is at its {limit} and has no page cache left to give: an OOM kill in it is near"),
             vec![
                 "Raise the limit, or find what grows: `observer report memory` names the processes that allocate in it.".into(),
                 "If it may wait for swap, give it some: memory.swap.max (v2), memory.memsw.limit_in_bytes (v1).".into(),
             ],
         ),
-        _ if at.severity >= Severity::Warning => (
+        false if at.severity >= Severity::Warning => (
             format!("{name} is at its {limit}, and its page cache is too small for its work"),
             vec![
                 "It reads again what was just dropped, or waits until something is: raise the limit by about the rate of refaults times the time between uses.".into(),
                 "If one process streams through large files, let it use O_DIRECT or POSIX_FADV_DONTNEED, or give it a cgroup of its own.".into(),
             ],
         ),
-        _ => (
+        false => (
             format!("{name} is at its {limit}, which only makes it drop page cache that it does not use again"),
             vec!["Nothing needs to be done: the limit works as it should. Its use minus inactive_file is what it really needs.".into()],
         ),

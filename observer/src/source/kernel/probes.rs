@@ -92,6 +92,9 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp("kswapd_sleep", "mm_vmscan_kswapd_sleep", &[form("obs_kswapd_sleep", &[Int])], "kswapd")
     },
     tp("kswapd_requesters", "mm_vmscan_wakeup_kswapd", &[form("obs_kswapd_asked", &[Int, Int, Int, Int])], "kswapd"),
+    // The end first: a reclaim that ends between the two would seem to go on for ever.
+    tp("direct_reclaim_end", "mm_vmscan_direct_reclaim_end", &[form("obs_direct_end", &[Int])], "reclaim"),
+    tp("memcg_reclaim_end", "mm_vmscan_memcg_reclaim_end", &[form("obs_memcg_end", &[Int])], "reclaim"),
     ProbeSpec {
         replaced_by: Some("/proc/vmstat allocstall_*, /proc/pressure/memory"),
         ..tp(
@@ -101,12 +104,10 @@ pub const PROBES: &[ProbeSpec] = &[
             "reclaim",
         )
     },
-    tp("direct_reclaim_end", "mm_vmscan_direct_reclaim_end", &[form("obs_direct_end", &[Int])], "reclaim"),
     ProbeSpec {
         replaced_by: Some("memory.pressure of the cgroup, memory.events max"),
         ..tp("memcg_reclaim_begin", "mm_vmscan_memcg_reclaim_begin", &[form("obs_memcg_begin", &[Int, Int])], "reclaim")
     },
-    tp("memcg_reclaim_end", "mm_vmscan_memcg_reclaim_end", &[form("obs_memcg_end", &[Int])], "reclaim"),
     ProbeSpec {
         fields: &["task", "kswapd"],
         replaced_by: Some("/proc/vmstat pgscan_*, pgsteal_*, of the whole host"),

@@ -54,7 +54,12 @@ impl Reader {
         // What ended processes did stays in the counts of their cgroup.
         let (processes, _) = self.liveness.rows(&mut self.by_process, self.capacity, |key| key.tgid)?;
         out.by_process = processes.iter().map(|(key, value)| process(key, value, page_size)).collect();
-        self.in_flight.for_each(|key, value| out.in_flight.push(in_flight(key, value)))?;
+        let liveness = self.liveness;
+        self.in_flight.for_each(|key, value| {
+            if !liveness.is_gone(value.tgid) {
+                out.in_flight.push(in_flight(key, value));
+            }
+        })?;
         Ok(out)
     }
 
