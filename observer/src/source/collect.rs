@@ -183,7 +183,7 @@ fn kept<K, T>(
 }
 
 /// Lists a source in the coverage, with the reason if it could not be read.
-fn noted<T>(coverage: &mut Coverage, name: &str, read: Result<T, SourceError>) -> Option<T> {
+pub(super) fn noted<T>(coverage: &mut Coverage, name: &str, read: Result<T, SourceError>) -> Option<T> {
     let (value, missing) = match read {
         Ok(value) => (Some(value), None),
         Err(e) => (None, Some(e.reason())),

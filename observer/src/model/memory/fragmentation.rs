@@ -35,16 +35,7 @@ pub(super) fn by_zone(buddy: &[Buddy], types: Option<&PageTypes>, page_size: u64
 impl Fragmentation {
     fn new(zone: &Buddy, types: Option<&PageTypes>, page_size: u64) -> Self {
         let free_bytes = in_bytes(&zone.free_blocks, page_size);
-        let total: u64 = free_bytes.iter().sum();
-        let mut too_small = 0;
-        let unusable_index = free_bytes
-            .iter()
-            .map(|bytes| {
-                let index = ratio(too_small, total).unwrap_or(1.0);
-                too_small += bytes;
-                index
-            })
-            .collect();
+        let unusable_index = unusable_index(&free_bytes);
         let own = types.iter().flat_map(|t| &t.list).filter(|t| (t.node, &t.zone) == (zone.node, &zone.zone));
         Self {
             node: zone.node,
@@ -55,6 +46,18 @@ impl Fragmentation {
             unusable_index,
         }
     }
+}
+
+/// The unusable free-space index of each order, from the free bytes in blocks of each order.
+pub fn unusable_index(free_bytes: &[u64]) -> Vec<f64> {
+    let total = free_bytes.iter().sum();
+    let mut too_small = 0;
+    let each = free_bytes.iter().map(|bytes| {
+        let index = ratio(too_small, total).unwrap_or(1.0);
+        too_small += bytes;
+        index
+    });
+    each.collect()
 }
 
 /// Bytes in blocks of each order.

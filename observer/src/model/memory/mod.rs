@@ -10,7 +10,7 @@ mod shmem;
 mod vm;
 
 pub use breakdown::{Breakdown, Part};
-pub use fragmentation::Fragmentation;
+pub use fragmentation::{Fragmentation, unusable_index};
 pub use free::FreeMemory;
 pub use growth::Growth;
 pub use kernel::SlabCache;

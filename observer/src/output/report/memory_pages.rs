@@ -2,7 +2,7 @@
 
 use super::{Page, Section, name, plural};
 use crate::{
-    model::compaction::Compaction,
+    model::{compaction::Compaction, memory::unusable_index},
     output::text::{Column, Cut, Table},
     snapshot::{compaction::Compactor, coverage::Source},
     units,
@@ -68,15 +68,7 @@ fn heat_map(out: &mut String, page: &Page<'_>) {
         out.push_str(&format!("  {label:<20}{cells}  {}\n", units::bytes(zone.largest_bytes as f64)));
         for (kind, bytes) in zone.by_type.iter().filter(|(_, bytes)| bytes.iter().any(|b| *b > 0)) {
             let total: u64 = bytes.iter().sum();
-            let mut below = 0;
-            let cells: String = bytes
-                .iter()
-                .map(|b| {
-                    let index = below as f64 / total.max(1) as f64;
-                    below += b;
-                    format!("{:>3}", tenth(index))
-                })
-                .collect();
+            let cells: String = unusable_index(bytes).iter().map(|i| format!("{:>3}", tenth(*i))).collect();
             let label = format!("  {kind}");
             out.push_str(&format!("  {label:<20}{cells}  {} free\n", units::bytes(total as f64)));
         }

@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use super::{
     SourceError,
+    collect::noted,
     file::{Buffer, Root},
 };
 use crate::snapshot::{
@@ -80,16 +81,6 @@ impl CostlyMemory {
         memory.hugepages = noted(coverage, Source::HUGEPAGES, hugepages::read(root, buffer));
         zoneinfo::fill_highatomic(memory, page_size);
     }
-}
-
-/// Lists a source in the coverage, with the reason if it could not be read.
-fn noted<T>(coverage: &mut Coverage, name: &str, read: Result<T, SourceError>) -> Option<T> {
-    let (value, missing) = match read {
-        Ok(value) => (Some(value), None),
-        Err(e) => (None, Some(e.reason())),
-    };
-    coverage.sources.push(Source { name: name.to_owned(), missing });
-    value
 }
 
 /// Names of the entries of a folder that begin with `prefix`, without it, in order.

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Line};
 
 use super::Pane;
 use crate::{
-    model::memory::Fragmentation,
+    model::memory::{Fragmentation, unusable_index},
     output::tui::{
         cells,
         context::{Context, Facts},
@@ -112,19 +112,11 @@ fn heat<'a>(ctx: &Context<'a>) -> Table<'a> {
 
 fn rows_of(zone: &Fragmentation) -> Vec<Vec<Cell>> {
     let all = heat_row(zone, "all", &zone.unusable_index, zone.free_bytes.iter().sum());
-    let types = zone.by_type.iter().filter(|(_, bytes)| bytes.iter().any(|b| *b > 0)).map(|(kind, bytes)| {
-        let total: u64 = bytes.iter().sum();
-        let mut below = 0;
-        let index: Vec<f64> = bytes
-            .iter()
-            .map(|b| {
-                let index = below as f64 / total.max(1) as f64;
-                below += b;
-                index
-            })
-            .collect();
-        heat_row(zone, kind.as_str(), &index, total)
-    });
+    let types = zone
+        .by_type
+        .iter()
+        .filter(|(_, bytes)| bytes.iter().any(|b| *b > 0))
+        .map(|(kind, bytes)| heat_row(zone, kind.as_str(), &unusable_index(bytes), bytes.iter().sum()));
     [all].into_iter().chain(types).collect()
 }
 
