@@ -1,4 +1,5 @@
-//! Makes the recordings that `tests/replay.rs` plays, with the real binary on the real kernel.
+//! Makes those recordings for `tests/replay.rs` in which no pressure is (`pressure` makes the others), with the real binary on
+//! the real kernel.
 //!
 //! Not run with the other tests: `cargo test --test kernel -- --ignored make_recordings`, and `make_kswapd_recording` in a
 //! VM. They write to `OBSERVER_RECORDINGS`, by default the folder of `tests/replay.rs`.
@@ -35,7 +36,7 @@ fn folder() -> PathBuf {
 }
 
 /// Starts to record: masked, a snapshot each half second, for as long as `time` says.
-pub(crate) fn record(name: &str, time: &str, uid: Option<u32>) -> (Child, PathBuf) {
+fn record(name: &str, time: &str, uid: Option<u32>) -> (Child, PathBuf) {
     let out = folder().join(name);
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).expect("a new folder");
@@ -57,7 +58,7 @@ fn has_snapshot(out: &Path) -> bool {
 }
 
 /// Waits for the end of a recording.
-pub(crate) fn finish((mut child, out): (Child, PathBuf)) {
+fn finish((mut child, out): (Child, PathBuf)) {
     assert!(child.wait().expect("our child").success(), "{}", out.display());
     for path in fs::read_dir(&out).expect("the recording").map(|e| e.expect("a file").path()).chain([out]) {
         chown(path, Some(0), Some(0)).expect("chown");

@@ -6,10 +6,10 @@ use crate::setup::apt;
 use crate::vm::{self, Ending, Guest, Series};
 use crate::{exec, paths};
 use anyhow::{Context, Result};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use std::{fs, iter};
 
 /// Programs that kernel tests start, with the packages they come in.
 const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2")];
@@ -28,6 +28,8 @@ struct Room {
     numa: u32,
     /// True if its tests start observer itself; a small guest has no room for two large programs.
     with_observer: bool,
+    /// True if its tests leave recordings.
+    records: bool,
     /// Which tests: arguments of the test program.
     tests: &'static [&'static str],
 }
@@ -40,6 +42,7 @@ const ROOMS: &[Room] = &[
         memory: "1G",
         numa: 1,
         with_observer: true,
+        records: false,
         tests: &["--skip", "pressure::"],
     },
     Room {
@@ -48,6 +51,7 @@ const ROOMS: &[Room] = &[
         memory: "1G",
         numa: 1,
         with_observer: true,
+        records: false,
         tests: &["--skip", "pressure::"],
     },
     Room {
@@ -56,6 +60,7 @@ const ROOMS: &[Room] = &[
         memory: "512M",
         numa: 2,
         with_observer: false,
+        records: true,
         tests: &["pressure::"],
     },
 ];
@@ -134,8 +139,12 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     if let Err(error) = apt::need("a VM", &vm::NEEDS).and_then(|()| apt::need("kernel tests", &TOOLS)) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
-    let (in_test, in_observer) = ("/opt/kernel-test", "/opt/observer");
-    let environment = format!("OBSERVER_BIN={in_observer}");
+    let (in_test, in_observer, in_recordings) = ("/opt/kernel-test", "/opt/observer", "/opt/recordings");
+    let environment = [
+        format!("OBSERVER_BIN={in_observer}"),
+        format!("OBSERVER_RECORDINGS={in_recordings}"),
+        "OBSERVER_TEST_WHOLE_MACHINE=1".to_owned(),
+    ];
     let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
     let mut adds = vec![(test.clone(), in_test.to_owned())];
     if room.with_observer {
@@ -149,11 +158,14 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         disk: None,
         adds,
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
+        // What the scenarios of memory pressure recorded, to be looked at, or to be played by tests/replay.rs from then on.
+        take: room.records.then(|| (in_recordings.to_owned(), paths::work().join("recordings"))),
         append: String::new(),
         timeout: GUEST_TIME,
-        command: ["env", &environment, "OBSERVER_TEST_WHOLE_MACHINE=1", in_test, "--test-threads=1", "--show-output"]
-            .iter()
-            .chain(room.tests)
+        command: iter::once("env")
+            .chain(environment.iter().map(String::as_str))
+            .chain([in_test, "--test-threads=1", "--show-output"])
+            .chain(room.tests.iter().copied())
             .map(Into::into)
             .collect(),
     };

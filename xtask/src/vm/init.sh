@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first program of a guest: makes a usual system of it, runs the command, says how it ended, and turns it off.
-# Serial lines: ttyS0 the kernel's log, ttyS1 output of the command, ttyS2 its exit code.
+# Serial lines: ttyS0 the kernel's log, ttyS1 output of the command, ttyS2 its exit code, ttyS3 the folder that is taken.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/busybox
 export HOME=/root TERM=dumb LANG=C.UTF-8
 
@@ -27,12 +27,17 @@ ip link set lo up
 modprobe loop
 # Nor this one: there is no udev to see the disk, which not every guest has.
 modprobe virtio_blk
-for line in ttyS1 ttyS2; do stty -F /dev/$line raw -echo; done
+for line in ttyS1 ttyS2 ttyS3; do stty -F /dev/$line raw -echo; done
 
 # As a child: were the command the first program, its death would be the kernel's.
 cd /root
 sh /run/vm-command </dev/null >/dev/ttyS1 2>&1
-echo "exit $?" >/dev/ttyS2
+code=$?
+if [ -e /run/vm-take ]; then
+    tar -c -C "$(cat /run/vm-take)" . >/dev/ttyS3
+    stty -F /dev/ttyS3 raw -echo
+fi
+echo "exit $code" >/dev/ttyS2
 # Closing waits until the line has drained, so that nothing said is lost.
 stty -F /dev/ttyS1 raw -echo
 stty -F /dev/ttyS2 raw -echo

@@ -14,15 +14,15 @@ mod kernel;
 mod modules;
 mod qemu;
 
-use crate::paths;
 use crate::setup::{self, apt};
+use crate::{exec, paths};
 use anyhow::{Context, Result};
 use archive::Archive;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// Put a program from PATH into the guest
     #[arg(long = "tool", value_name = "NAME")]
     tools: Vec<String>,
+    /// When the command has ended, copy a folder of the guest here, at DEST or into the current folder
+    #[arg(long, value_name = "FOLDER[:DEST]")]
+    take: Option<String>,
     /// More of the kernel's command line, such as `psi=0`
     #[arg(long, default_value = "", value_name = "TEXT")]
     append: String,
@@ -85,6 +88,8 @@ pub(crate) struct Guest {
     pub(crate) adds: Vec<(PathBuf, String)>,
     /// Programs from PATH.
     pub(crate) tools: Vec<String>,
+    /// (folder in the guest, folder here that gets what is in it when the command has ended)
+    pub(crate) take: Option<(String, PathBuf)>,
     pub(crate) append: String,
     pub(crate) timeout: Duration,
     pub(crate) command: Vec<OsString>,
@@ -101,6 +106,7 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
         disk: args.disk,
         adds,
         tools: args.tools,
+        take: args.take.as_deref().map(parse_take),
         append: args.append,
         timeout: Duration::from_secs(args.timeout),
         command: args.command,
@@ -138,6 +144,9 @@ pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending>
         files::add(&mut extra, &file, &file.to_string_lossy())?;
     }
     extra.text("run/vm-command", 0o755, &shell(&guest.command));
+    if let Some((folder, _)) = &guest.take {
+        extra.text("run/vm-take", 0o644, &format!("{folder}\n"));
+    }
 
     // Two guests of one kernel may run at the same time.
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -152,7 +161,12 @@ pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending>
     extra.write(&mut writer).with_context(|| format!("cannot write {}", initrd.display()))?;
     drop(writer);
 
-    let ending = qemu::boot(guest, &kernel.image, &initrd, &run_dir, out);
+    let ending = qemu::boot(guest, &kernel.image, &initrd, &run_dir, out).and_then(|ending| {
+        if let Some((_, here)) = &guest.take {
+            unpack(&run_dir.join(qemu::TAKEN), here)?;
+        }
+        Ok(ending)
+    });
     fs::remove_dir_all(&run_dir).with_context(|| format!("cannot remove {}", run_dir.display()))?;
     ending
 }
@@ -162,6 +176,22 @@ fn parse_add(text: &str) -> Result<(PathBuf, String)> {
     let path = fs::canonicalize(file).with_context(|| format!("--add {file}"))?;
     let dest = dest.map_or_else(|| path.to_string_lossy().into_owned(), str::to_owned);
     Ok((path, dest))
+}
+
+fn parse_take(text: &str) -> (String, PathBuf) {
+    let (folder, here) = text.split_once(':').unwrap_or((text, "."));
+    (folder.to_owned(), here.into())
+}
+
+/// Unpacks what a guest sent, if it came to that.
+fn unpack(archive: &Path, folder: &Path) -> Result<()> {
+    if fs::metadata(archive).map_or(0, |file| file.len()) == 0 {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut tar = Command::new("tar");
+    tar.args(["-x", "--no-same-owner", "-f"]).arg(archive).arg("-C").arg(folder);
+    exec::step("unpacking what the guest sent", &mut tar)
 }
 
 /// The command as a line for the guest's shell.
@@ -191,5 +221,11 @@ mod tests {
         assert_eq!(parse_add("/etc/hostname:/x/y").unwrap(), ("/etc/hostname".into(), "/x/y".to_owned()));
         assert_eq!(parse_add("/etc/hostname").unwrap().1, "/etc/hostname");
         assert!(parse_add("/no/such/file").is_err());
+    }
+
+    #[test]
+    fn a_folder_is_taken_to_here_unless_told() {
+        assert_eq!(parse_take("/tmp/x"), ("/tmp/x".to_owned(), ".".into()));
+        assert_eq!(parse_take("/tmp/x:/y"), ("/tmp/x".to_owned(), "/y".into()));
     }
 }

@@ -23,6 +23,9 @@ pub(crate) enum Ending {
     Died { why: String, console: PathBuf },
 }
 
+/// The file of what a guest sends when its command has ended: an archive of `tar`.
+pub(super) const TAKEN: &str = "taken";
+
 /// Boots a kernel with a root file system, and copies the output of the guest's command to `out`.
 pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, out: &mut dyn Write) -> Result<Ending> {
     let console = run_dir.join("console");
@@ -55,7 +58,9 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
         .arg("-serial")
         .arg(file_line(&console))
         .args(["-serial", "stdio", "-serial"])
-        .arg(file_line(&status));
+        .arg(file_line(&status))
+        .arg("-serial")
+        .arg(file_line(&run_dir.join(TAKEN)));
     if let Some(size) = &guest.disk {
         let disk = run_dir.join("disk");
         let file = fs::File::create(&disk).with_context(|| format!("cannot make {}", disk.display()))?;

@@ -71,6 +71,7 @@ fn fragmentation_and_who_asks_for_blocks_are_told() {
     let Some(scene) = Fragmented::start("fragmentation_and_who_asks_for_blocks_are_told") else { return };
     let who = format!("obs-blocks (pid {}", scene.wants.pid());
     let finding = watch.until("fragmentation", |f| f.verdict.contains(&who));
+    watch.record("fragmented", "fragmentation");
     assert!(finding.verdict.contains("order 9 (2 MiB)"), "{finding:#?}");
     // The failures themselves are worth knowing.
     watch.until("failed_allocations", |f| f.verdict.contains(&who));
@@ -88,6 +89,7 @@ fn requests_that_a_cgroup_refuses_are_told_with_its_limit() {
     watch.tick();
     work.go();
     let finding = watch.until("failed_allocations", |f| f.verdict.contains(&cgroup.name()));
+    watch.record("refused", "failed_allocations");
     assert_eq!(work.said(), "refused 50");
     watch.tick();
     let counted = watch.snapshot().page_alloc.as_ref().expect("pages are counted");
@@ -128,6 +130,7 @@ fn watermarks_that_are_raised_again_and_again_are_told() {
     let mut watch = Watch::start();
     let Some(_scene) = Mixing::start("watermarks_that_are_raised_again_and_again_are_told") else { return };
     let finding = watch.until("watermark_boost", |f| f.verdict.contains("obs-"));
+    watch.record("watermark-boost", "watermark_boost");
     assert!(evidence(&finding, "raised in zone").contains("snapshots"), "{finding:#?}");
     assert!(finding.evidence.iter().any(|e| e.source == "kmem:mm_page_alloc_extfrag"), "{finding:#?}");
     let zones = watch.snapshot().memory.zones.as_ref().expect("zoneinfo is read");

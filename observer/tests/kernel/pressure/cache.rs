@@ -40,6 +40,7 @@ fn the_neighbour_that_pushes_cache_out_is_named() {
     let [house, hot, stream] = [&scene.parent, &scene.hot, &scene.stream].map(Cgroup::name);
     let expected = format!("cgroup {stream} pushes page cache of cgroup {hot} out, under the limit of cgroup {house}");
     watch.until("cache_eviction", |f| f.verdict == expected);
+    watch.record("cache-eviction", "cache_eviction");
     // The share is of the kernel's own refaults: those of the parent are those of both.
     let cgroups = watch.snapshot().cgroups.as_ref().expect("cgroups are read");
     let refaults = |c: &Cgroup| {

@@ -57,6 +57,7 @@ fn a_cgroup_full_of_cache_is_told_from_one_without() {
         let name = scene.cgroup.name();
         let finding = watch.until("cgroup_at_limit", |f| f.verdict.contains(&name));
         assert!(finding.severity < Severity::Critical, "{finding:#?}");
+        watch.record("cgroup-cache", "cgroup_at_limit");
         // The kernel's own count of the limit, read around a snapshot.
         let before = hits(&scene.cgroup);
         watch.tick();
@@ -75,6 +76,7 @@ fn a_cgroup_full_of_cache_is_told_from_one_without() {
     let name = scene.cgroup.name();
     let finding = watch.until("cgroup_at_limit", |f| f.verdict.contains(&name));
     assert_eq!(finding.severity, Severity::Critical);
+    watch.record("cgroup-full", "cgroup_at_limit");
     assert!(finding.verdict.contains("no page cache left"), "{finding:#?}");
     assert!(
         evidence(&finding, "what only swap can take").contains("anonymous 5")

@@ -56,6 +56,7 @@ fn a_slab_cache_that_grows_is_named() {
     let mut watch = Watch::start();
     let Some(_scene) = names("a_slab_cache_that_grows_is_named") else { return };
     let finding = watch.until("slab_growth", |f| f.verdict.contains("Slab cache dentry (reclaimable)"));
+    watch.record("dentries", "slab_growth");
     assert!(finding.evidence.iter().any(|e| e.what.contains("obs-names")), "{finding:#?}");
     // It is not read in each snapshot: growth is there when it was.
     wait_for("a snapshot that reads it anew", || {
@@ -78,6 +79,7 @@ fn page_tables_that_grow_are_laid_at_the_door_of_their_process() {
     let Some(scene) = tables("page_tables_that_grow_are_laid_at_the_door_of_their_process") else { return };
     let who = format!("obs-tables (pid {})", scene.pid());
     let finding = watch.until("page_table_growth", |f| f.verdict.contains(&who));
+    watch.record("page-tables", "page_table_growth");
     assert!(evidence(&finding, "page tables of obs-tables").contains("in 1 processes"), "{finding:#?}");
     let (before, model) = (meminfo("PageTables:"), watch.tick().clone());
     let (after, info) = (meminfo("PageTables:"), model.memory.meminfo.expect("meminfo is read"));
@@ -97,6 +99,7 @@ fn pages_in_no_counter_are_seen_and_who_took_blocks_is_named() {
     let idle = unexplained(&mut watch);
     let Some(mut scene) = rings("pages_in_no_counter_are_seen_and_who_took_blocks_is_named") else { return };
     let finding = watch.until("unexplained_memory", |f| f.verdict.contains("grows by"));
+    watch.record("packet-rings", "unexplained_memory");
     assert!(finding.verdict.contains(&format!("obs-rings (pid {}", scene.pid())), "{finding:#?}");
     assert_eq!(scene.said(), "done");
     // The rings are of a known size: what no counter explains has grown by that, give or take what else the kernel did.

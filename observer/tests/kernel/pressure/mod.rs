@@ -1,5 +1,5 @@
 //! Memory pressure made on purpose, and what the rules say of it: each finding must come, name who did it, and show what the
-//! kernel's own files say at the same time. One file a scenario; `make_recordings` records the same scenarios.
+//! kernel's own files say at the same time. One file a scenario; what made its rule fire becomes a recording.
 
 mod blocks;
 mod cache;
@@ -12,6 +12,7 @@ mod tmpfs;
 mod zombies;
 mod zones;
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,15 @@ use crate::support::seen;
 /// Scenarios run one after the other: a rule names the worst of all that it sees.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// Snapshots that are kept: a quarter of a minute, and half of one where the machine is slow.
+const RECENT: usize = 60;
+
 /// observer as a user runs it: all sources, models between consecutive snapshots, all rules.
 pub(crate) struct Watch {
     collector: Collector,
     models: Vec<Model>,
-    last: Snapshot,
+    /// As far back as rules look, newest last, never empty.
+    recent: VecDeque<Snapshot>,
     _one: MutexGuard<'static, ()>,
 }
 
@@ -40,24 +45,32 @@ impl Watch {
     pub(crate) fn start() -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut collector = Collector::new(Options::default());
-        let last = collector.snapshot();
-        Self { collector, models: Vec::new(), last, _one: one }
+        let recent = VecDeque::from([collector.snapshot()]);
+        Self { collector, models: Vec::new(), recent, _one: one }
     }
 
     /// Takes one more snapshot, half a second after the one before.
     pub(crate) fn tick(&mut self) -> &Model {
-        let next = Duration::from_nanos(self.last.stamp.monotonic_ns) + Duration::from_millis(500);
+        let next = Duration::from_nanos(self.snapshot().stamp.monotonic_ns) + Duration::from_millis(500);
         let now = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("a clock"));
         std::thread::sleep(next.saturating_sub(now));
         let snapshot = self.collector.snapshot();
-        self.models.push(Model::new(&snapshot, Some(&self.last)));
-        self.last = snapshot;
+        self.models.push(Model::new(&snapshot, Some(self.snapshot())));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(snapshot);
         self.models.last().expect("just pushed")
     }
 
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.last
+        self.recent.back().expect("never empty")
+    }
+
+    /// Snapshots of as long a time as rules look back, oldest first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = &Snapshot> {
+        self.recent.iter()
     }
 
     /// What the rules say now.

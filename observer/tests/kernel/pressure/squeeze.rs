@@ -43,6 +43,7 @@ fn kswapd_that_runs_hot_is_seen_with_who_asks_for_it() {
     let Some(scene) = Squeeze::start("kswapd_that_runs_hot_is_seen_with_who_asks_for_it") else { return };
     let name = scene.cgroup.name();
     let finding = watch.until("kswapd_hot", |f| f.verdict.contains("kswapd0") && f.verdict.contains(&name));
+    watch.record("squeeze", "kswapd_hot");
     let pids = scene.readers.each_ref().map(Workload::pid);
     assert!(pids.iter().any(|pid| finding.verdict.contains(&format!("(pid {pid})"))), "{pids:?}: {finding:#?}");
     // The kernel's own count, read around a snapshot.

@@ -64,6 +64,7 @@ fn swap_that_thrashes_is_seen_with_the_cgroup_that_does_it() {
     let Some(scene) = Thrash::start("swap_that_thrashes_is_seen_with_the_cgroup_that_does_it") else { return };
     let name = scene.cgroup.name();
     let finding = watch.until("swap_thrash", |f| f.verdict.contains(&name));
+    watch.record("swap-thrash", "swap_thrash");
     assert!(finding.evidence.iter().any(|e| e.what.contains("obs-sweep")), "{finding:#?}");
     assert_ne!(evidence(&finding, "read from swap"), "0 B/s");
     // The kernel's own count, read around a snapshot.

@@ -61,6 +61,7 @@ fn a_tmpfs_that_fills_is_named() {
     let Some(scene) = Filling::start("a_tmpfs_that_fills_is_named") else { return };
     let mount = scene.mount.0.display().to_string();
     let finding = watch.until("tmpfs_growth", |f| f.verdict.contains(&format!("The tmpfs at {mount} ")));
+    watch.record("tmpfs-fill", "tmpfs_growth");
     assert!(!evidence(&finding, "growth").starts_with('-'), "{finding:#?}");
     let used = || {
         let s = statvfs(&scene.mount.0).expect("statvfs");
@@ -96,6 +97,7 @@ fn shared_memory_in_no_tmpfs_is_told() {
     let mut watch = Watch::start();
     let Some(workload) = memfd("shared_memory_in_no_tmpfs_is_told") else { return };
     let finding = watch.until("tmpfs_growth", |f| f.verdict.starts_with("Shared memory in no tmpfs"));
+    watch.record("memfd", "tmpfs_growth");
     assert!(evidence(&finding, "shared memory in no tmpfs").contains("% of RAM"), "{finding:#?}");
     let (before, model) = (meminfo("Shmem:"), watch.tick().clone());
     let (after, shmem) = (meminfo("Shmem:"), model.memory.shmem.expect("tmpfs is read"));

@@ -43,6 +43,7 @@ fn removed_cgroups_that_hold_page_cache_are_counted() {
     let before = dying(&watch);
     let scene = Zombies::start();
     let finding = watch.until("zombie_cgroups", |_| true);
+    watch.record("zombies", "zombie_cgroups");
     let grown = dying(&watch) - before;
     seen!("{before} before, {grown} more: {}", finding.verdict);
     assert!(grown >= COUNT * 9 / 10, "{grown} of {COUNT} live on");

@@ -57,6 +57,7 @@ fn free_memory_that_is_kept_from_those_who_wait_is_told() {
     let mut watch = Watch::start();
     let Some(_scene) = Reserved::start("free_memory_that_is_kept_from_those_who_wait_is_told") else { return };
     let finding = watch.until("trapped_memory", |f| f.verdict.contains("the lowmem reserve of low zones"));
+    watch.record("lowmem-reserve", "trapped_memory");
     assert!(finding.verdict.contains("most in zone DMA of node 0"), "{finding:#?}");
     assert!(evidence(&finding, "direct reclaims").ends_with("/s"), "{finding:#?}");
     // Nobody may take from that zone: what is free there stands still, and is the same a moment later.
@@ -96,6 +97,7 @@ fn a_full_node_beside_a_free_one_is_told() {
     let Some(work) = bound("a_full_node_beside_a_free_one_is_told") else { return };
     let who = format!("obs-bind (pid {}", work.pid());
     let finding = watch.until("numa_imbalance", |f| f.verdict.contains(&who));
+    watch.record("numa-bound", "numa_imbalance");
     assert!(finding.verdict.starts_with("NUMA node 0 is short of memory while"), "{finding:#?}");
     let (before, model) = (node_free(), watch.tick().clone());
     let (after, nodes) = (node_free(), model.memory.nodes.expect("nodes are read"));
