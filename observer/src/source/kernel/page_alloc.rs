@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     os::fd::BorrowedFd,
+    time::{Duration, Instant},
 };
 
 use aya::Ebpf;
@@ -21,8 +22,9 @@ use crate::snapshot::{
 
 const _: () = assert!(ORDERS == snapshot::ORDERS, "the snapshot tells other orders apart than the kernel side");
 
-/// Times a CPU is asked again when the flush interrupted the probe there. The probe is at work for some nanoseconds.
-const RETRIES: u32 = 1000;
+/// How long a CPU is asked again when the flush interrupted the probe there. The probe is at work for some nanoseconds, but
+/// where an interrupt came on top of it, the packets of that interrupt are handled before it goes on: some milliseconds.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Cgroups whose ended processes are kept apart before those that are gone are summed.
 const MOST_EXITED: usize = 2048;
@@ -127,14 +129,15 @@ impl Reader {
 /// Empties the slot of one CPU. False if that did not work. What a CPU that is off line held comes when it
 /// is back.
 fn flush_cpu(program: BorrowedFd<'_>, cpu: u32) -> bool {
-    for _ in 0..RETRIES {
+    let begun = Instant::now();
+    loop {
         match bpf_sys::run_on_cpu(program, cpu) {
-            Ok(BUSY) => std::thread::yield_now(),
+            Ok(BUSY) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+            Ok(BUSY) => return false,
             Ok(_) => return true,
             Err(e) => return e.raw_os_error() == Some(libc::ENXIO),
         }
     }
-    false
 }
 
 fn process(key: &Key, value: &Value) -> ProcessAlloc {
