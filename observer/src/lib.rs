@@ -15,3 +15,7 @@ pub mod recording;
 pub mod snapshot;
 pub mod source;
 pub mod units;
+
+// Under this name the synthetic hosts of tests/synthetic know the crate, which the integration tests include as well.
+#[cfg(test)]
+extern crate self as observer;

@@ -7,5 +7,6 @@ mod live;
 mod record;
 mod report_text;
 mod run;
+#[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod usage;

@@ -16,10 +16,10 @@ fn replay(path: &Path, more: &[&str]) -> crate::run::Run {
 }
 
 /// Writes a recording of the busy host, one snapshot a second.
-fn recorded(path: &Path, seconds: std::ops::Range<u64>) {
+fn recorded(path: &Path, count: u64) {
     let mut writer = Writer::create(path, &Meta::default()).unwrap();
-    for second in seconds {
-        writer.append(&busy(second)).unwrap();
+    for snapshot in busy(count) {
+        writer.append(&snapshot).unwrap();
     }
     writer.finish().unwrap();
 }
@@ -61,7 +61,7 @@ fn a_signal_ends_a_recording_in_order() {
 #[test]
 fn a_part_of_a_recording_can_be_chosen() {
     let (_folder, path) = folder();
-    recorded(&path("rec"), 0..10);
+    recorded(&path("rec"), 10);
     let interval = |more: &[&str]| -> Value {
         let run = replay(&path("rec"), &[&["--json"], more].concat());
         serde_json::from_str::<Value>(&run.stdout).unwrap()["interval"]["seconds"].clone()
@@ -77,7 +77,7 @@ fn a_part_of_a_recording_can_be_chosen() {
 #[test]
 fn the_report_of_a_recording() {
     let (_folder, path) = folder();
-    recorded(&path("rec"), 0..3);
+    recorded(&path("rec"), 3);
     let run = replay(&path("rec"), &["oom"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!("replayed_oom", run.stdout);
@@ -102,7 +102,7 @@ fn what_is_no_recording_is_refused_with_the_reason() {
 #[test]
 fn damage_costs_what_it_hit_and_is_told() {
     let (_folder, path) = folder();
-    recorded(&path("rec"), 0..4);
+    recorded(&path("rec"), 4);
     let segment = path("rec/segment-000001.obsrec");
     let mut bytes = fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;

@@ -89,7 +89,7 @@ const COMPACTIONS: &[Column] = &[
     Column::right("of the time"),
     Column::right("mean"),
     Column::right("99 % under"),
-    Column::left("results"),
+    Column::cut("results", Cut::End),
     Column::cut("cgroup", Cut::Start),
 ];
 

@@ -1,7 +1,7 @@
 //! Whole screens, drawn onto a terminal in memory.
 
+#[path = "../../../../tests/synthetic/mod.rs"]
 mod fixtures;
-mod memory_parts;
 
 use jiff::tz::TimeZone;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect, style::Color};

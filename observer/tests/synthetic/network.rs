@@ -1,0 +1,127 @@
+//! TCP and network interfaces.
+
+use observer::snapshot::{
+    CgroupId, Name,
+    link::{Link, Links},
+    tcp::{
+        Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Socket, SocketTotals, Sockets, State, Tcp,
+        TcpInfo,
+    },
+};
+
+use super::{MIB, Names};
+
+pub(super) fn tcp(n: u64) -> Tcp {
+    let socket = |i: u64, remote: std::net::IpAddr, state| Socket {
+        cookie: i,
+        netns: 4_026_531_840,
+        local: (std::net::Ipv4Addr::new(10, 0, 0, 17).into(), 443),
+        remote: (remote, 40_000 + i as u16),
+        state,
+        uid: 33,
+        inode: 9000 + i,
+        info: TcpInfo {
+            bytes_acked: Some(n * 30 * MIB / i),
+            bytes_sent: Some(n * 31 * MIB / i),
+            bytes_retrans: Some(n * MIB / i),
+            bytes_received: Some(n * MIB / 3),
+            segs_out: Some(n * 20_000 / i),
+            segs_in: Some(n * 9000 / i),
+            retrans_segs: Some(n * 700 / i),
+            srtt_ns: Some(38_000_000 * i),
+            min_rtt_ns: Some(11_000_000),
+            cwnd: Some(42),
+            ssthresh: Some(30),
+            mss: Some(1448),
+            snd_wnd: Some(65_535),
+            rcv_wnd: Some(64_240),
+            notsent_bytes: Some(MIB / 2),
+            packets_out: Some(40),
+            pacing_rate: None,
+            delivery_rate: Some(9_000_000),
+            busy_ns: Some(n * 980_000_000),
+            rwnd_limited_ns: Some(n * 600_000_000 / i),
+            sndbuf_limited_ns: Some(n * 20_000_000),
+            backoff: Some(0),
+            ..TcpInfo::default()
+        },
+    };
+    let far = std::net::Ipv4Addr::new(203, 0, 113, 200);
+    let six = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0x1234, 0x5678, 0xabcd, 0xef01, 0x2345, 0x6789);
+    Tcp {
+        snmp: Some(Snmp {
+            active_opens: Some(n * 12),
+            passive_opens: Some(n * 230),
+            curr_estab: Some(412),
+            out_segs: Some(n * 40_000),
+            retrans_segs: Some(n * 1500),
+            out_rsts: Some(n * 3),
+            ..Snmp::default()
+        }),
+        netstat: Some(Netstat { timeouts: Some(n * 9), listen_drops: Some(n * 2), ..Netstat::default() }),
+        namespaces: Some(vec![NamespaceCounts {
+            netns: 4_026_531_840,
+            active_opens: n * 12,
+            passive_opens: n * 230,
+            attempt_fails: Some(4),
+            estab_resets: Some(3),
+            established: n * 240,
+            closed: n * 238,
+            retrans_segs: Some(n * 1500),
+            resets_sent: Some(n * 3),
+            resets_received: None,
+        }]),
+        closed: Some(Closed {
+            list: vec![ClosedGroup {
+                netns: 4_026_531_840,
+                port: 443,
+                outgoing: false,
+                cgroup: Some(CgroupId(3)),
+                totals: ClosedTotals {
+                    connections: n * 238,
+                    bytes_acked: n * 90 * MIB,
+                    bytes_received: n * 2 * MIB,
+                    segs_out: n * 61_000,
+                    retrans_segs: n * 800,
+                    srtt_ns_sum: n * 238 * 35_000_000,
+                    ..ClosedTotals::default()
+                },
+            }],
+            other: ClosedTotals::default(),
+        }),
+        sockets: Some(Sockets {
+            list: vec![
+                socket(1, far.into(), State::Established),
+                socket(2, six.into(), State::Established),
+                socket(3, far.into(), State::CloseWait),
+            ],
+            other: SocketTotals { sockets: 409, ..SocketTotals::default() },
+            listening: 9,
+            namespaces: 3,
+            namespaces_not_read: 1,
+            ..Sockets::default()
+        }),
+    }
+}
+
+pub(super) fn links(n: u64, names: &Names) -> Links {
+    let link = |index, name: Name, rate: u64, up| Link {
+        index,
+        name,
+        up,
+        mtu: Some(1500),
+        rx_bytes: n * rate,
+        tx_bytes: n * rate * 11,
+        rx_packets: n * rate / 900,
+        tx_packets: n * rate / 100,
+        rx_dropped: if index == 2 { n * 14 } else { 0 },
+        ..Link::default()
+    };
+    Links {
+        list: vec![
+            link(1, "lo".into(), 1_000_000, true),
+            link(2, names.link.clone(), 8_000_000, true),
+            Link { kind: Some("vxlan".into()), ..link(3, "vxlan42".into(), 0, false) },
+        ],
+    }
+}
