@@ -6,16 +6,16 @@ use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, workload::Worklo
 const LIMIT: u64 = 64 << 20;
 
 /// The neighbours.
-pub(crate) struct Neighbours {
+struct Neighbours {
     _workloads: [Workload; 2],
-    pub(crate) hot: Cgroup,
-    pub(crate) stream: Cgroup,
-    pub(crate) parent: Cgroup,
+    hot: Cgroup,
+    stream: Cgroup,
+    parent: Cgroup,
     _files: [BigFile; 2],
 }
 
 impl Neighbours {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let parent = Cgroup::limited("house", LIMIT);
         let (hot, stream) = (parent.child("hot"), parent.child("stream"));
         let files = [BigFile::new(LIMIT * 3 / 4), BigFile::new(LIMIT * 32)];

@@ -8,14 +8,14 @@ use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, observer::cgroup
 const LIMIT: u64 = 32 << 20;
 
 /// A file larger than the cgroup, read in a loop.
-pub(crate) struct CacheAtLimit {
+struct CacheAtLimit {
     _reader: Workload,
-    pub(crate) cgroup: Cgroup,
+    cgroup: Cgroup,
     _file: BigFile,
 }
 
 impl CacheAtLimit {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let (cgroup, file) = (Cgroup::limited("cache", LIMIT), BigFile::new(4 * LIMIT));
         let mut reader = Workload::start(&format!("read {} 100000", file.path().display()), Some(&cgroup));
         reader.go();
@@ -24,15 +24,15 @@ impl CacheAtLimit {
 }
 
 /// Anonymous memory up to the limit, and beside it a reader whose cache finds no room. Without swap nothing can be taken.
-pub(crate) struct AnonAtLimit {
+struct AnonAtLimit {
     _reader: Workload,
     _holder: Workload,
-    pub(crate) cgroup: Cgroup,
+    cgroup: Cgroup,
     _file: BigFile,
 }
 
 impl AnonAtLimit {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let (cgroup, file) = (Cgroup::limited("anon", 2 * LIMIT), BigFile::new(LIMIT));
         let mut holder = Workload::start(&format!("hold {}", 2 * LIMIT - (6 << 20)), Some(&cgroup));
         let mut reader = Workload::start(&format!("read {} 100000", file.path().display()), Some(&cgroup));

@@ -20,18 +20,18 @@ fn on_a_small_machine(test: &str, what: &str) -> Option<Workload> {
 }
 
 /// A process that looks up millions of names that are not there. sysfs remembers them, as file systems on disks do.
-pub(crate) fn names(test: &str) -> Option<Workload> {
+fn names(test: &str) -> Option<Workload> {
     on_a_small_machine(test, "names /sys/kernel 2000000")
 }
 
 /// A process with page tables for little memory.
-pub(crate) fn tables(test: &str) -> Option<Workload> {
+fn tables(test: &str) -> Option<Workload> {
     let bytes = total_memory() / 8;
     on_a_small_machine(test, &format!("tables {bytes} {}", bytes / 15))
 }
 
 /// A process with rings of packet sockets.
-pub(crate) fn rings(test: &str) -> Option<Workload> {
+fn rings(test: &str) -> Option<Workload> {
     on_a_small_machine(test, &format!("rings {} {}", ring_bytes(), ring_bytes() / 15))
 }
 

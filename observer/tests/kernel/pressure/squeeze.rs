@@ -9,15 +9,15 @@ use crate::{
 };
 
 /// Three readers, in a cgroup without a limit.
-pub(crate) struct Squeeze {
+struct Squeeze {
     readers: [Workload; 3],
-    pub(crate) cgroup: Cgroup,
+    cgroup: Cgroup,
     _file: BigFile,
 }
 
 impl Squeeze {
     /// `None`, with the reason said, on a machine that others use.
-    pub(crate) fn start(test: &str) -> Option<Self> {
+    fn start(test: &str) -> Option<Self> {
         if total_memory() > SMALL {
             skipped(
                 test,

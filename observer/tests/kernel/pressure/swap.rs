@@ -32,15 +32,15 @@ impl Drop for ZramSwap {
 }
 
 /// A process that sweeps through twice its limit.
-pub(crate) struct Thrash {
+struct Thrash {
     _sweeper: Workload,
-    pub(crate) cgroup: Cgroup,
+    cgroup: Cgroup,
     _swap: ZramSwap,
 }
 
 impl Thrash {
     /// `None`, with the reason said, where it cannot be done.
-    pub(crate) fn start(test: &str) -> Option<Self> {
+    fn start(test: &str) -> Option<Self> {
         if total_memory() > SMALL {
             skipped(test, "it turns swap on, which is done only where memory is at most 4 GiB, as in the VM lane");
             return None;

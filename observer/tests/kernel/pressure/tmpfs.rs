@@ -31,14 +31,14 @@ impl Drop for Mount {
 }
 
 /// A process that fills a tmpfs with a third of RAM.
-pub(crate) struct Filling {
+struct Filling {
     _workload: Workload,
     mount: Mount,
 }
 
 impl Filling {
     /// `None`, with the reason said, on a large machine.
-    pub(crate) fn start(test: &str) -> Option<Self> {
+    fn start(test: &str) -> Option<Self> {
         if total_memory() > SMALL {
             skipped(
                 test,
@@ -80,7 +80,7 @@ fn a_tmpfs_that_fills_is_named() {
 }
 
 /// A process that fills a memfd.
-pub(crate) fn memfd(test: &str) -> Option<Workload> {
+fn memfd(test: &str) -> Option<Workload> {
     if total_memory() > SMALL {
         skipped(test, "it fills a third of RAM, which is done only where memory is at most 4 GiB, as in the VM lane");
         return None;

@@ -8,12 +8,12 @@ use crate::support::{cgroup::Cgroup, needs_root, seen, wait::wait_for};
 const COUNT: u64 = 400;
 
 /// Many removed cgroups, each with a page of a file. Dropping it removes the files, and with their pages the cgroups go.
-pub(crate) struct Zombies {
+struct Zombies {
     folder: PathBuf,
 }
 
 impl Zombies {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("observer-test-zombies-{}", std::process::id()));
         fs::create_dir(&folder).expect("a new folder");
         let parent = Cgroup::new("zombies");

@@ -121,20 +121,18 @@ pub(super) fn checker(bytes: usize) {
     mem::forget(pages);
 }
 
-/// Rings of blocks of 2 MiB: keeps what there is of them, then asks again and again.
+/// Asks for blocks of 2 MiB again and again. Those that are there, or that compaction makes, become huge pages, which stay;
+/// so what is asked for afterwards, for rings of packet sockets, is refused.
 pub(super) fn blocks() -> ! {
     const BLOCK: usize = 2 * MIB;
-    let large = || -> u64 {
-        let text = fs::read_to_string("/proc/buddyinfo").expect("/proc is there");
-        text.lines().flat_map(|l| l.split_whitespace().skip(4 + 9)).filter_map(|n| n.parse::<u64>().ok()).sum()
-    };
-    let mut kept = Vec::new();
-    while large() > 0 && kept.len() < 128 {
-        kept.extend(Ring::new(BLOCK, 1));
-    }
+    const HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
     loop {
-        let _ = Ring::new(BLOCK, 1);
-        std::thread::sleep(Duration::from_millis(10));
+        // More than there is memory for: the kernel makes as many as it can.
+        fs::write(HUGE_PAGES, "100000").expect("huge pages can be asked for");
+        for _ in 0..100 {
+            let _ = Ring::new(BLOCK, 1);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
