@@ -1,6 +1,6 @@
 //! Every committed recording, replayed: the models and findings are those of the day it was made, value for value.
 //!
-//! The recordings come from real runs (`tests/kernel/make_recordings.rs`). Beside each lie the models and findings that it
+//! The recordings come from real runs (`tests/kernel/make_recordings.rs`, `tests/kernel/pressure/record.rs`). Beside each lie the models and findings that it
 //! must give, as compressed JSON; a model may gain values, and may not change or lose one. After a change that is meant,
 //! `UPDATE_RECORDINGS=1 cargo test --test replay` writes them anew.
 
@@ -30,16 +30,21 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("cgroup-full", &["reclaim_stalls", "cgroup_at_limit"]),
     ("degraded", &[]),
     ("dentries", &["slab_growth"]),
+    ("fragmented", &["fragmentation", "failed_allocations"]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls", "cgroup_at_limit"]),
+    ("memfd", &["tmpfs_growth"]),
+    ("numa-bound", &["numa_imbalance"]),
     ("packet-rings", &["unexplained_memory"]),
     ("page-alloc", &[]),
     ("page-tables", &["page_table_growth"]),
     ("quiet", &[]),
+    ("refused", &["failed_allocations"]),
     ("swap-thrash", &["reclaim_stalls", "swap_thrash", "cgroup_at_limit"]),
     ("tcp-retransmits", &["retransmissions"]),
     ("tmpfs-fill", &["tmpfs_growth"]),
+    ("watermark-boost", &["reclaim_stalls", "watermark_boost"]),
     ("zombies", &["zombie_cgroups"]),
 ];
 const EXPECTED: &str = "expected.json.zst";

@@ -21,6 +21,8 @@ pub fn pagetypeinfo(bytes: &[u8], page_size: u64) -> Result<PageTypes, Malformed
             let pages = pages.trim_ascii();
             let count = number(pages).ok_or_else(|| Malformed::no_number(line, "Pages per block", pages))?;
             out.block_bytes = Some(count.saturating_mul(page_size));
+            // Each node has both lists, the free blocks first.
+            block_types.clear();
         } else if let Some(types) = text.strip_prefix(b"Number of blocks type") {
             block_types = words(types).map(Name::from_bytes).collect();
         } else if text.starts_with(b"Node") {
@@ -91,6 +93,21 @@ mod tests {
             assert!(dma.iter().any(|t| t.migrate_type.as_str() == "HighAtomic"), "{host}");
             assert!(dma.iter().all(|t| t.free_blocks.len() == 11 && t.blocks.is_some()), "{host}: {dma:?}");
         }
+    }
+
+    #[test]
+    fn each_node_has_both_lists() {
+        let node = |node: u32| {
+            format!(
+                "Page block order: 9\nPages per block:  512\n\nFree pages count per migrate type at order 0 1\n\
+                 Node    {node}, zone      DMA, type    Unmovable      {node} 2\n\nNumber of blocks type     Unmovable\n\
+                 Node {node}, zone      DMA            {}\n",
+                node + 7
+            )
+        };
+        let types = pagetypeinfo((node(0) + &node(1)).as_bytes(), 4096).unwrap();
+        let rows: Vec<_> = types.list.iter().map(|t| (t.node, t.free_blocks.clone(), t.blocks)).collect();
+        assert_eq!(rows, [(0, vec![0, 2], Some(7)), (1, vec![1, 2], Some(8))]);
     }
 
     #[test]

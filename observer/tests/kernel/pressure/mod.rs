@@ -55,6 +55,8 @@ impl Watch {
         let now = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("a clock"));
         std::thread::sleep(next.saturating_sub(now));
         let snapshot = self.collector.snapshot();
+        let missing: Vec<_> = snapshot.coverage.sources.iter().filter(|s| s.missing.is_some()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
         self.models.push(Model::new(&snapshot, Some(self.snapshot())));
         if self.recent.len() == RECENT {
             self.recent.pop_front();
