@@ -35,7 +35,6 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls", "cgroup_at_limit"]),
     ("memfd", &["tmpfs_growth"]),
-    ("numa-bound", &["numa_imbalance"]),
     ("packet-rings", &["unexplained_memory"]),
     ("page-alloc", &[]),
     ("page-tables", &["page_table_growth"]),
