@@ -19,7 +19,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use crate::{output::tui::log, snapshot::Name};
@@ -69,6 +69,23 @@ pub enum Command {
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 wrong usage; 130 interrupted.\n\
     `doctor` has its own, see `observer doctor --help`.";
+
+impl Cli {
+    /// The command line of this process; wrong usage ends the process with exit code 2.
+    pub fn of_process() -> Self {
+        let cli = Self::parse();
+        if let Some(Command::Report(args)) = &cli.command
+            && let Some(conflict) = args.conflict()
+        {
+            let mut command = Self::command();
+            command.build();
+            if let Some(report) = command.find_subcommand_mut("report") {
+                report.error(ErrorKind::ArgumentConflict, conflict).exit();
+            }
+        }
+        cli
+    }
+}
 
 /// Does what was asked.
 pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {

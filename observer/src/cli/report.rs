@@ -58,6 +58,14 @@ impl Default for Args {
     }
 }
 
+impl Args {
+    /// What the options ask for together and cannot have.
+    pub(super) fn conflict(&self) -> Option<String> {
+        let section = self.section.filter(|s| self.stacks.stacks && *s != Section::Memory)?;
+        Some(format!("the argument '--stacks' cannot be used with '{}': stacks are of memory", section.name()))
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     if args.stacks.stacks {

@@ -21,7 +21,6 @@ use crate::{
     object::OBJECT,
     output::{
         profile::{self, Format},
-        report::Section,
         text::Style,
     },
     profile::Profile,
@@ -76,9 +75,6 @@ const AIM: f64 = 2000.0;
 
 /// Runs the command.
 pub(super) fn run(args: &report::Args, global: &Global) -> anyhow::Result<ExitCode> {
-    if let Some(section) = args.section.filter(|s| *s != Section::Memory) {
-        bail!("--stacks is of memory: `observer report memory --stacks`, not `report {}`", section.name());
-    }
     if let Some(path) = &args.stacks.out {
         check_out(path)?;
     }

@@ -62,6 +62,10 @@ pub struct Cgroup {
     pub refaults_anon: Option<f64>,
     /// The file part of [`Self::refaults`].
     pub refaults_file: Option<f64>,
+    /// Bytes a second read from swap (v2, new kernels).
+    pub swap_in: Option<f64>,
+    /// Bytes a second written to swap (v2, new kernels).
+    pub swap_out: Option<f64>,
     /// OOM kills in the interval.
     pub oom_kills: Option<u64>,
 }
@@ -127,6 +131,8 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
             (None, None) => None,
             (anon, file) => Some(anon.unwrap_or(0.0) + file.unwrap_or(0.0)),
         },
+        swap_in: of(|s| s.pswpin_bytes),
+        swap_out: of(|s| s.pswpout_bytes),
         oom_kills: now
             .oom_kills
             .zip(before.and_then(|b| b.oom_kills))

@@ -6,6 +6,7 @@ mod doctor;
 mod live;
 mod record;
 mod report_text;
+mod report_unseen;
 mod run;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;

@@ -38,7 +38,7 @@ fn diagnosis() -> Diagnosis {
 }
 
 /// The last second of a host.
-fn last(snapshots: &[Snapshot]) -> Model {
+pub(crate) fn last(snapshots: &[Snapshot]) -> Model {
     let [.., before, now] = snapshots else { panic!("two snapshots") };
     Model::new(now, Some(before))
 }
@@ -51,7 +51,7 @@ fn nothing() -> Model {
     Model::new(&unreadable(1)[0], None)
 }
 
-fn print(model: &Model, diagnosis: &Diagnosis, section: Option<Section>, width: Option<usize>) -> String {
+pub(crate) fn print(model: &Model, diagnosis: &Diagnosis, section: Option<Section>, width: Option<usize>) -> String {
     let text = report::text(&Report { model, diagnosis, section }, Style { width, color: false });
     let raw: Vec<char> = text.chars().filter(|c| c.is_control() && *c != '\n').collect();
     assert!(raw.is_empty(), "{raw:?}");

@@ -3,19 +3,15 @@
 mod coverage;
 mod findings;
 mod memory;
-mod memory_host;
-mod memory_pages;
-mod memory_reclaim;
-mod memory_users;
 mod oom;
 mod tcp;
 mod tunnels;
 
-use super::text::{Paint, Style};
+use super::text::{Paint, Style, Table};
 use crate::{
     diagnose::Diagnosis,
     model::Model,
-    snapshot::{Name, Stamp},
+    snapshot::{Log2Histogram, Name, Stamp},
     units,
 };
 
@@ -105,6 +101,18 @@ impl Page<'_> {
         out.push_str(&format!("\n{}\n", self.style.paint(Paint::Heading, title)));
     }
 
+    /// Begins a subject of a section.
+    fn subject(&self, out: &mut String, title: &str) {
+        out.push('\n');
+        self.subtitle(out, title);
+    }
+
+    /// Appends a table of the first of `total` rows, and says how many were left out.
+    fn table(&self, out: &mut String, table: &Table, total: usize, section: Section) {
+        table.render(out, self.style, 2);
+        self.left_out(out, total, section);
+    }
+
     fn subtitle(&self, out: &mut String, title: &str) {
         out.push_str(&format!("  {}\n", self.style.paint(Paint::Heading, title)));
     }
@@ -164,6 +172,36 @@ pub fn utc(stamp: Stamp) -> String {
 /// Bytes that may be unknown.
 fn bytes(value: Option<u64>) -> String {
     units::or_unknown(value.map(|v| v as f64), units::bytes)
+}
+
+/// A rate in bytes a second that may be unknown.
+fn bytes_rate(value: Option<f64>) -> String {
+    units::or_unknown(value, units::bytes_per_second)
+}
+
+/// Events a second that may be unknown.
+fn events(value: Option<f64>) -> String {
+    units::or_unknown(value, units::per_second)
+}
+
+/// Events a second; how many, where there is no interval.
+fn events_or_count(per_second: Option<f64>, count: u64) -> String {
+    per_second.map_or_else(|| units::count(count as f64), units::per_second)
+}
+
+/// A ratio that may be unknown.
+fn share(value: Option<f64>) -> String {
+    units::or_unknown(value, units::percent)
+}
+
+/// A time in seconds that may be unknown.
+fn time(value: Option<f64>) -> String {
+    units::or_unknown(value, units::seconds)
+}
+
+/// The time under which a share of a histogram's values lies, 0 to 1.
+fn time_under(latency_ns: &Log2Histogram, quantile: f64) -> String {
+    time(latency_ns.quantile_bound(quantile).map(|ns| ns / 1e9))
 }
 
 /// A name that may be unknown.

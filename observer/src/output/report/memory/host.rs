@@ -1,9 +1,9 @@
 //! Where RAM is: its parts, LRU lists, dirty cache, swap, slab, tmpfs, huge pages, NUMA nodes.
 
-use super::{Page, Section, bytes, plural};
+use super::{Page, Section, bytes, bytes_rate, events, plural, share};
 use crate::{
     output::text::{Column, Cut, Table},
-    snapshot::coverage::Source,
+    snapshot::{coverage::Source, memory::SysvShm},
     units,
 };
 
@@ -21,12 +21,14 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 }
 
 const PARTS: &[Column] =
-    &[Column::right("bytes"), Column::right("of RAM"), Column::left("what"), Column::cut("source", Cut::End)];
+    &[Column::right("bytes"), Column::right("of RAM"), Column::left("what"), Column::cut("/proc/meminfo", Cut::End)];
 
 fn breakdown(out: &mut String, page: &Page<'_>) {
-    let Some(breakdown) = &page.model.memory.breakdown else { return };
-    out.push('\n');
-    page.subtitle(out, "Where RAM is");
+    page.subject(out, "Where RAM is");
+    let Some(breakdown) = &page.model.memory.breakdown else {
+        let reason = page.model.coverage.source_reason(Source::MEMINFO);
+        return page.not_seen_because(out, "its parts", reason);
+    };
     let total = breakdown.total.max(1) as f64;
     let share = |bytes: f64| units::percent(bytes / total);
     let mut table = Table::new(PARTS);
@@ -34,7 +36,8 @@ fn breakdown(out: &mut String, page: &Page<'_>) {
     parts.sort_by_key(|p| std::cmp::Reverse(p.bytes));
     for p in parts {
         let bytes = p.bytes as f64;
-        table.row([units::bytes(bytes), share(bytes), p.name.to_owned(), p.source.to_owned()]);
+        let source = p.source.strip_prefix("/proc/meminfo ").unwrap_or(p.source);
+        table.row([units::bytes(bytes), share(bytes), p.name.to_owned(), source.to_owned()]);
     }
     let rest = breakdown.unexplained.max(0) as f64;
     table.row([units::bytes(rest), share(rest), "in no counter".to_owned(), "MemTotal less all above".to_owned()]);
@@ -46,9 +49,11 @@ fn breakdown(out: &mut String, page: &Page<'_>) {
 }
 
 fn lists(out: &mut String, page: &Page<'_>) {
-    let Some(info) = &page.model.memory.meminfo else { return };
-    out.push('\n');
-    page.subtitle(out, "LRU lists and writeback");
+    page.subject(out, "LRU lists and writeback");
+    let Some(info) = &page.model.memory.meminfo else {
+        let reason = page.model.coverage.source_reason(Source::MEMINFO);
+        return page.not_seen_because(out, "lists", reason);
+    };
     let text = format!(
         "anonymous {} active, {} inactive; file {} active, {} inactive; unevictable {}, of it locked {}",
         bytes(info.active_anon),
@@ -68,13 +73,20 @@ fn lists(out: &mut String, page: &Page<'_>) {
         bytes(vm.dirty_threshold.zip(vm.dirty_background_threshold).map(|(a, b)| a.midpoint(b)))
     );
     page.fact(out, "dirty", &text);
+    if let Some(reason) = page.model.coverage.source_reason(Source::VMSTAT) {
+        page.not_seen_because(out, "thresholds of dirty cache", Some(reason));
+    }
 }
 
 fn swap(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Swap devices");
     let Some(swap) = &page.model.memory.swap else {
         let reason = page.model.coverage.source_reason(Source::SWAPS);
         return page.not_seen_because(out, "swap devices", reason);
     };
+    if swap.devices.is_empty() && swap.zram.is_empty() {
+        out.push_str("  none\n");
+    }
     for device in &swap.devices {
         let text = format!(
             "{} ({}), {} used of {}, priority {}",
@@ -119,8 +131,7 @@ const SLABS: &[Column] = &[
 ];
 
 fn slabs(out: &mut String, page: &Page<'_>) {
-    out.push('\n');
-    page.subtitle(out, "Slab");
+    page.subject(out, "Slab");
     let Some(slabs) = &page.model.memory.slabs else {
         let reason = page.model.coverage.source_reason(Source::SLABINFO);
         return page.not_seen_because(out, "slab by cache", reason);
@@ -130,14 +141,13 @@ fn slabs(out: &mut String, page: &Page<'_>) {
         table.row([
             cache.now.name.to_string(),
             units::bytes(cache.now.bytes as f64),
-            units::or_unknown(cache.growth, units::bytes_per_second),
+            bytes_rate(cache.growth),
             units::count(cache.now.objects as f64),
             units::bytes(cache.now.object_bytes as f64),
-            units::or_unknown(cache.active_ratio, units::percent),
+            share(cache.active_ratio),
         ]);
     }
-    table.render(out, page.style, 2);
-    page.left_out(out, slabs.len(), Section::Memory);
+    page.table(out, &table, slabs.len(), Section::Memory);
 }
 
 const TMPFS: &[Column] = &[
@@ -150,8 +160,7 @@ const TMPFS: &[Column] = &[
 ];
 
 fn tmpfs(out: &mut String, page: &Page<'_>) {
-    out.push('\n');
-    page.subtitle(out, "tmpfs and shared memory");
+    page.subject(out, "tmpfs and shared memory");
     let Some(shmem) = &page.model.memory.shmem else {
         let reason = page.model.coverage.source_reason(Source::TMPFS);
         return page.not_seen_because(out, "tmpfs", reason);
@@ -163,7 +172,7 @@ fn tmpfs(out: &mut String, page: &Page<'_>) {
             t.now.mount_point.to_string(),
             units::bytes(t.now.used as f64),
             t.used_ratio.map_or_else(|| "no limit".to_owned(), units::percent),
-            units::or_unknown(t.growth, units::bytes_per_second),
+            bytes_rate(t.growth),
             units::or_unknown(t.now.inodes.map(|n| n as f64), units::count),
             t.now.seen_by_pid.map_or_else(|| "observer".to_owned(), |pid| pid.to_string()),
         ]);
@@ -171,17 +180,12 @@ fn tmpfs(out: &mut String, page: &Page<'_>) {
     if table.is_empty() {
         out.push_str("  every tmpfs is empty\n");
     } else {
-        table.render(out, page.style, 2);
-        page.left_out(out, used.len(), Section::Memory);
+        page.table(out, &table, used.len(), Section::Memory);
     }
-    if let Some(sysv) = shmem.sysv.as_ref().filter(|s| s.segments > 0) {
-        let text = format!(
-            "{} in {}, {} of them attached to no process",
-            units::bytes(sysv.rss as f64),
-            plural(sysv.segments, "segment"),
-            units::bytes(sysv.unattached_rss as f64)
-        );
-        page.fact(out, "System V", &text);
+    match &shmem.sysv {
+        None => page.not_seen_because(out, "System V", page.model.coverage.source_reason(Source::SYSVIPC)),
+        Some(sysv) if sysv.segments == 0 => {}
+        Some(sysv) => page.fact(out, "System V", &segments(sysv)),
     }
     let text = format!("{} in no tmpfs and no segment seen: memfd, shared mappings", bytes(shmem.outside));
     page.fact(out, "other", &text);
@@ -190,9 +194,25 @@ fn tmpfs(out: &mut String, page: &Page<'_>) {
     }
 }
 
+fn segments(sysv: &SysvShm) -> String {
+    format!(
+        "{} in {}, {} of them attached to no process",
+        units::bytes(sysv.rss as f64),
+        plural(sysv.segments, "segment"),
+        units::bytes(sysv.unattached_rss as f64)
+    )
+}
+
 fn hugepages(out: &mut String, page: &Page<'_>) {
-    let pools = page.model.memory.hugepages.iter().flatten();
-    for pool in pools.filter(|p| p.total.unwrap_or(0) + p.surplus.unwrap_or(0) > 0) {
+    page.subject(out, "Pools of huge pages");
+    let Some(pools) = &page.model.memory.hugepages else {
+        return page.not_seen_because(out, "pools", page.model.coverage.source_reason(Source::HUGEPAGES));
+    };
+    let used: Vec<_> = pools.iter().filter(|p| p.total.unwrap_or(0) + p.surplus.unwrap_or(0) > 0).collect();
+    if used.is_empty() {
+        out.push_str("  all are empty\n");
+    }
+    for pool in used {
         let count = |n: Option<u64>| units::or_unknown(n.map(|n| n as f64), units::count);
         let text = format!(
             "{} pages of {}, {} free, {} promised, {} above the pool's size",
@@ -217,15 +237,14 @@ const NODES: &[Column] = &[
 ];
 
 fn nodes(out: &mut String, page: &Page<'_>) {
-    let Some(nodes) = &page.model.memory.nodes else {
-        let reason = page.model.coverage.source_reason(Source::NODES);
-        return page.not_seen_because(out, "NUMA nodes", reason);
-    };
-    if nodes.len() < 2 {
+    // One node is the host.
+    if page.model.memory.nodes.as_ref().is_some_and(|nodes| nodes.len() < 2) {
         return;
     }
-    out.push('\n');
-    page.subtitle(out, "NUMA nodes");
+    page.subject(out, "NUMA nodes: pages that missed their node, and foreign ones taken");
+    let Some(nodes) = &page.model.memory.nodes else {
+        return page.not_seen_because(out, "nodes", page.model.coverage.source_reason(Source::NODES));
+    };
     let mut table = Table::new(NODES);
     for node in nodes {
         let info = node.now.meminfo.as_ref();
@@ -235,8 +254,8 @@ fn nodes(out: &mut String, page: &Page<'_>) {
             bytes(info.and_then(|m| m.free)),
             bytes(info.and_then(|m| m.anon_pages)),
             bytes(info.and_then(|m| m.file_pages)),
-            units::or_unknown(node.miss, units::per_second),
-            units::or_unknown(node.foreign, units::per_second),
+            events(node.miss),
+            events(node.foreign),
         ]);
     }
     table.render(out, page.style, 2);

@@ -1,0 +1,177 @@
+//! Who allocates, and who asks for blocks of several pages.
+
+use std::ops::RangeInclusive;
+
+use super::{Page, Section, events, events_or_count, name, pages_as_bytes};
+use crate::{
+    model::page_alloc::{Allocs, Cgroup, PageAlloc, Process},
+    output::text::{Column, Cut, Table},
+    snapshot::page_alloc::ORDERS,
+    units,
+};
+
+pub(super) fn write(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Who allocates");
+    let Some(alloc) = &page.model.page_alloc else {
+        return page.not_seen(out, "page allocations", "page_alloc");
+    };
+    total(out, page, alloc);
+    if page.detailed && !alloc.cgroups.is_empty() {
+        cgroups(out, page, &alloc.cgroups);
+        out.push('\n');
+    }
+    if !alloc.processes.is_empty() {
+        processes(out, page, &alloc.processes);
+    }
+    if page.detailed {
+        cgroups_by_order(out, page, &alloc.cgroups);
+        processes_by_order(out, page, &alloc.processes);
+    }
+}
+
+fn total(out: &mut String, page: &Page<'_>, alloc: &PageAlloc) {
+    let all = &alloc.total;
+    let mut text = format!("{} in {} requests", pages_as_bytes(page, all.pages), events(all.allocations));
+    text.push_str(&format!(", {} failed", units::count(all.counts.failures() as f64)));
+    if alloc.other.counts.allocations() > 0 {
+        let other = pages_as_bytes(page, alloc.other.pages);
+        text.push_str(&format!("; {other} of it by processes that found no place in the map"));
+    }
+    page.fact(out, "all", &text);
+}
+
+const CGROUPS: &[Column] = &[
+    Column::right("memory"),
+    Column::right("requests"),
+    Column::right("failed"),
+    Column::cut("cgroup, ended processes included", Cut::Start),
+];
+
+fn cgroups(out: &mut String, page: &Page<'_>, rows: &[Cgroup]) {
+    let mut table = Table::new(CGROUPS);
+    for c in rows.iter().take(page.rows()) {
+        table.row([
+            pages_as_bytes(page, c.allocs.pages),
+            events(c.allocs.allocations),
+            units::count(c.allocs.counts.failures() as f64),
+            name(c.path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, rows.len(), Section::Memory);
+}
+
+const PROCESSES: &[Column] = &[
+    Column::right("pid"),
+    Column::cut("process", Cut::End),
+    Column::right("memory"),
+    Column::right("requests"),
+    Column::right("failed"),
+    Column::cut("cgroup", Cut::Start),
+];
+
+fn processes(out: &mut String, page: &Page<'_>, rows: &[Process]) {
+    let mut table = Table::new(PROCESSES);
+    for p in rows.iter().take(page.rows()) {
+        table.row([
+            p.pid.to_string(),
+            p.comm.to_string(),
+            pages_as_bytes(page, p.allocs.pages),
+            events(p.allocs.allocations),
+            units::count(p.allocs.counts.failures() as f64),
+            name(p.cgroup_path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, rows.len(), Section::Memory);
+}
+
+/// Orders that share a column. Above order 3 the kernel holds a request to be costly (`PAGE_ALLOC_COSTLY_ORDER`); from
+/// order 9 on a block is a huge page.
+const COLUMNS: [RangeInclusive<usize>; 6] = [0..=0, 1..=1, 2..=2, 3..=3, 4..=8, 9..=ORDERS - 1];
+
+const CGROUPS_BY_ORDER: &[Column] = &[
+    Column::right("0"),
+    Column::right("1"),
+    Column::right("2"),
+    Column::right("3"),
+    Column::right("4-8"),
+    Column::right("9+"),
+    Column::right("failed"),
+    Column::cut("of order", Cut::End),
+    Column::cut("cgroup", Cut::Start),
+];
+
+/// Requests that were met, by the columns above: a second, or how many where there is no interval.
+fn by_order(page: &Page<'_>, allocs: &Allocs) -> [String; 6] {
+    COLUMNS.map(|orders| {
+        let met: u64 = allocs.counts.allocated.get(orders).unwrap_or_default().iter().sum();
+        let met = page.model.interval.map_or(met as f64, |i| i.per_second(met));
+        units::count(met)
+    })
+}
+
+/// What its numbers are.
+fn unit(page: &Page<'_>) -> &'static str {
+    if page.model.interval.is_some() { "a second" } else { "since the probes were attached" }
+}
+
+fn failures(allocs: &Allocs) -> String {
+    events_or_count(allocs.failures, allocs.counts.failures())
+}
+
+/// Orders of which requests failed: `0, 9`.
+fn failed_orders(allocs: &Allocs) -> String {
+    let failed = allocs.counts.failed.iter().enumerate().filter(|(_, n)| **n > 0);
+    failed.map(|(order, _)| order.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn cgroups_by_order(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
+    page.subject(out, &format!("Requests of cgroups {} by order (2^order pages each)", unit(page)));
+    if all.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Table::new(CGROUPS_BY_ORDER);
+    for c in all.iter().take(page.rows()) {
+        let [one, two, three, four, five, six] = by_order(page, &c.allocs);
+        let failed = failures(&c.allocs);
+        table.row([one, two, three, four, five, six, failed, failed_orders(&c.allocs), name(c.path.as_ref())]);
+    }
+    page.table(out, &table, all.len(), Section::Memory);
+}
+
+const PROCESSES_BY_ORDER: &[Column] = &[
+    Column::right("pid"),
+    Column::cut("process", Cut::End),
+    Column::right("1"),
+    Column::right("2"),
+    Column::right("3"),
+    Column::right("4-8"),
+    Column::right("9+"),
+    Column::right("failed"),
+    Column::cut("of order", Cut::End),
+];
+
+/// Pages asked for in blocks of several, met or not.
+fn in_blocks(allocs: &Allocs) -> u64 {
+    let met = allocs.counts.allocated.iter().enumerate();
+    let failed = allocs.counts.failed.iter().enumerate();
+    met.chain(failed).filter(|(order, _)| *order > 0).map(|(order, n)| n << order).sum()
+}
+
+/// Who asks for blocks of several pages, most pages in such blocks first.
+fn processes_by_order(out: &mut String, page: &Page<'_>, all: &[Process]) {
+    page.subject(out, &format!("Who asks for blocks of several pages, {} by order", unit(page)));
+    let mut rows: Vec<_> = all.iter().filter(|p| in_blocks(&p.allocs) > 0).collect();
+    if rows.is_empty() {
+        out.push_str("  no living process\n");
+        return;
+    }
+    rows.sort_by_key(|p| std::cmp::Reverse(in_blocks(&p.allocs)));
+    let mut table = Table::new(PROCESSES_BY_ORDER);
+    for p in rows.iter().take(page.rows()) {
+        let [_, two, three, four, five, six] = by_order(page, &p.allocs);
+        let (failed, orders) = (failures(&p.allocs), failed_orders(&p.allocs));
+        table.row([p.pid.to_string(), p.comm.to_string(), two, three, four, five, six, failed, orders]);
+    }
+    page.table(out, &table, rows.len(), Section::Memory);
+}

@@ -1,0 +1,214 @@
+//! Inside of reclaim: who pushed whose cache out, waits, shrinkers, retries.
+
+use super::{Page, Section, bytes, bytes_rate, events, events_or_count, name, share, time, time_under};
+use crate::{
+    model::{eviction::Eviction, retry::Retry},
+    output::text::{Column, Cut, Table},
+    snapshot::{Name, coverage::Source, retry::RetryKind},
+    units,
+};
+
+pub(super) fn write(out: &mut String, page: &Page<'_>) {
+    evictions(out, page);
+    throttles(out, page);
+    shrinkers(out, page);
+    retries(out, page);
+}
+
+fn evictions(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Who pushed whose page cache out");
+    let Some(evictions) = &page.model.evictions else {
+        return page.not_seen_because(out, "refaults beside allocations", no_evictions(page).as_ref());
+    };
+    if evictions.is_empty() {
+        out.push_str("  nobody\n");
+    }
+    for (place, eviction) in evictions.iter().enumerate() {
+        if place > 0 {
+            out.push('\n');
+        }
+        victims(out, page, eviction);
+        drivers(out, page, eviction);
+    }
+}
+
+/// Why it cannot be told: it takes an interval, cgroups and page allocations.
+fn no_evictions(page: &Page<'_>) -> Option<Name> {
+    let model = page.model;
+    if model.interval.is_none() {
+        return Some(Name::from("a rate needs an earlier snapshot"));
+    }
+    let cgroups = model.cgroups.is_none().then(|| model.coverage.source_reason(Source::CGROUPS)).flatten();
+    cgroups.or_else(|| model.coverage.probe_reason("page_alloc")).cloned()
+}
+
+const VICTIMS: &[Column] =
+    &[Column::right("read again"), Column::right("of all"), Column::cut("cgroup that lost its cache", Cut::Start)];
+
+fn victims(out: &mut String, page: &Page<'_>, eviction: &Eviction) {
+    let scope = eviction.scope.as_ref().map_or("the host's memory".to_owned(), |s| format!("the limit of {s}"));
+    let text = format!("{scope}: {} read again soon after", units::bytes_per_second(eviction.refaults));
+    page.fact(out, "under", &text);
+    let mut table = Table::new(VICTIMS);
+    for v in eviction.victims.iter().take(page.rows()) {
+        table.row([units::bytes_per_second(v.refaults), units::percent(v.share), v.path.to_string()]);
+    }
+    page.table(out, &table, eviction.victims.len(), Section::Memory);
+}
+
+const DRIVERS: &[Column] = &[
+    Column::right("allocated"),
+    Column::right("of all"),
+    Column::right("reclaimed itself"),
+    Column::right("asked kswapd"),
+    Column::cut("cgroup that pushed", Cut::Start),
+];
+
+fn drivers(out: &mut String, page: &Page<'_>, eviction: &Eviction) {
+    let mut table = Table::new(DRIVERS);
+    for d in eviction.drivers.iter().take(page.rows()) {
+        table.row([
+            units::bytes_per_second(d.allocated),
+            units::percent(d.share),
+            bytes_rate(d.reclaimed),
+            events(d.kswapd_requests),
+            name(d.path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, eviction.drivers.len(), Section::Memory);
+}
+
+const THROTTLES: &[Column] = &[
+    Column::left("waited for"),
+    Column::right("waits"),
+    Column::right("of the time"),
+    Column::right("mean"),
+    Column::cut("cgroup", Cut::Start),
+];
+
+fn throttles(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Waits inside of reclaim");
+    let throttles = page.model.reclaim.as_ref().and_then(|r| r.throttles.as_ref());
+    let Some(throttles) = throttles else { return page.not_seen(out, "waits", "reclaim.throttles") };
+    if throttles.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Table::new(THROTTLES);
+    for t in throttles.iter().take(page.rows()) {
+        let mean = t.waited_ratio.zip(t.per_second).map(|(waited, waits)| waited / waits);
+        table.row([
+            t.reason.to_string(),
+            events_or_count(t.per_second, t.count),
+            share(t.waited_ratio),
+            time(mean),
+            name(t.path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, throttles.len(), Section::Memory);
+}
+
+const SHRINKERS: &[Column] = &[
+    Column::cut("shrinker", Cut::End),
+    Column::right("calls"),
+    Column::right("of the time"),
+    Column::right("mean"),
+    Column::right("99 % under"),
+    Column::right("longest"),
+    Column::right("freed"),
+];
+
+fn shrinkers(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Shrinkers: the longest call since the probes were attached, objects freed");
+    let Some(shrinkers) = &page.model.shrinkers else { return page.not_seen(out, "shrinkers", "shrinkers") };
+    if shrinkers.is_empty() {
+        out.push_str("  none was called\n");
+        return;
+    }
+    let mut table = Table::new(SHRINKERS);
+    for s in shrinkers.iter().take(page.rows()) {
+        table.row([
+            s.function.to_string(),
+            events_or_count(s.per_second, s.count),
+            share(s.busy_ratio),
+            time(s.mean_seconds),
+            time_under(&s.latency_ns, 0.99),
+            units::seconds(s.max_seconds),
+            units::count(s.freed as f64),
+        ]);
+    }
+    page.table(out, &table, shrinkers.len(), Section::Memory);
+}
+
+fn retries(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Rounds of reclaim before an OOM kill");
+    let Some(retries) = &page.model.retries else { return page.not_seen(out, "retries", "retries") };
+    let of = |kind| retries.iter().filter(move |r| r.who.kind == kind).collect::<Vec<_>>();
+    reclaim_rounds(out, page, &of(RetryKind::Reclaim));
+    page.subject(out, "Rounds of compaction before an OOM kill");
+    compaction_rounds(out, page, &of(RetryKind::Compact));
+}
+
+const RECLAIM_ROUNDS: &[Column] = &[
+    Column::right("pid"),
+    Column::cut("process", Cut::End),
+    Column::right("times"),
+    Column::right("refused"),
+    Column::right("order"),
+    Column::right("in vain"),
+    Column::right("had"),
+    Column::right("needed"),
+    Column::cut("cgroup", Cut::Start),
+];
+
+fn reclaim_rounds(out: &mut String, page: &Page<'_>, rows: &[&Retry]) {
+    if rows.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Table::new(RECLAIM_ROUNDS);
+    for r in rows.iter().take(page.rows()) {
+        table.row([
+            r.who.pid.to_string(),
+            r.who.comm.to_string(),
+            units::count(r.in_interval as f64),
+            units::count(r.refused_in_interval as f64),
+            r.who.last_order.to_string(),
+            r.who.last_loops.to_string(),
+            bytes(r.who.last_available_bytes),
+            bytes(r.who.last_min_bytes),
+            name(r.cgroup_path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, rows.len(), Section::Memory);
+}
+
+const COMPACTION_ROUNDS: &[Column] = &[
+    Column::right("pid"),
+    Column::cut("process", Cut::End),
+    Column::right("times"),
+    Column::right("refused"),
+    Column::right("order"),
+    Column::right("retries"),
+    Column::cut("cgroup", Cut::Start),
+];
+
+fn compaction_rounds(out: &mut String, page: &Page<'_>, rows: &[&Retry]) {
+    if rows.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Table::new(COMPACTION_ROUNDS);
+    for r in rows.iter().take(page.rows()) {
+        table.row([
+            r.who.pid.to_string(),
+            r.who.comm.to_string(),
+            units::count(r.in_interval as f64),
+            units::count(r.refused_in_interval as f64),
+            r.who.last_order.to_string(),
+            r.who.last_loops.to_string(),
+            name(r.cgroup_path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, rows.len(), Section::Memory);
+}
