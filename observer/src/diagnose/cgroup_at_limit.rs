@@ -5,15 +5,16 @@ use super::{
     common::{cgroup, mean, needs_interval, no_source, process, top_allocator},
 };
 use crate::{
-    model::{Model, cgroup::Cgroup},
+    model::{
+        Model,
+        cgroup::{AT_LIMIT, Cgroup},
+    },
     snapshot::{Name, cgroup::Hierarchy, coverage::Source},
     units,
 };
 
 /// Seconds of history that the rule looks at.
 const LOOK_BACK_SECONDS: f64 = 10.0;
-/// Share of a limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU.
-const AT_LIMIT: f64 = 0.9;
 /// Share of the limit that must be page cache to be taken, or the next request finds nothing to reclaim.
 const NO_CACHE: f64 = 0.1;
 /// Bytes a second that come back soon after they were taken from which the cache is too small for its use.
@@ -64,7 +65,7 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let hits = of(|c| c.own_limit_hits).unwrap_or(0.0);
     let reclaims = of(|c| c.limit_reclaims).unwrap_or(0.0);
     let throttled = of(|c| c.high_hits).unwrap_or(0.0) > 0.0;
-    let near = row.limit_ratio.is_some_and(|r| r >= AT_LIMIT);
+    let near = row.is_at_limit();
     let over_high = row.now.usage.zip(row.now.high).is_some_and(|(usage, high)| usage as f64 >= high as f64 * AT_LIMIT);
     if hits <= 0.0 && reclaims <= 0.0 && !(throttled && over_high) {
         return None;

@@ -16,8 +16,6 @@ const COSTLY_ORDER: usize = 3;
 const WARN_SMALL: f64 = 0.1;
 /// Failures of large orders a second that are worth knowing: each has cost a search, and what is used instead is slower.
 const INFO_LARGE: f64 = 1.0;
-/// Share of its limit from which a cgroup's own limit is the likely reason.
-const NEAR_LIMIT: f64 = 0.95;
 
 pub(super) const RULE: Rule =
     Rule { name: "failed_allocations", about: "Requests for pages fail: somebody gets no memory.", check };
@@ -103,7 +101,7 @@ fn check(window: &Window<'_>) -> Outcome {
 fn limit(model: &Model, cgroup: Option<CgroupId>) -> Option<Evidence> {
     let row = model.cgroups.iter().flatten().find(|c| Some(c.now.id) == cgroup)?;
     let (usage, limit) = row.now.usage.zip(row.now.limit)?;
-    (usage as f64 >= NEAR_LIMIT * limit as f64).then(|| {
+    row.is_at_limit().then(|| {
         Evidence::new(
             format!("use and hard limit of cgroup {}", row.now.path),
             format!("{} of {}", units::bytes(usage as f64), units::bytes(limit as f64)),

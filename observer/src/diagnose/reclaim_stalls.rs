@@ -27,9 +27,6 @@ const WARN_ONGOING_SECONDS: f64 = 1.0;
 const CRITICAL_ONGOING_SECONDS: f64 = 5.0;
 /// Without the probes: share of time that some task waits for memory, with direct reclaims seen, from which to warn.
 const WARN_PRESSURE_RATIO: f64 = 0.05;
-/// Share of its limit from which a cgroup's limit is taken for the one that was met: memory is charged in batches, and
-/// reclaim frees some of it at once.
-const AT_LIMIT: f64 = 0.9;
 
 pub(super) const RULE: Rule = Rule {
     name: "reclaim_stalls",
@@ -193,13 +190,10 @@ fn worst_wait(models: &[Model], cgroup: Option<CgroupId>) -> Option<(&Throttle, 
 
 /// The nearest cgroup on the way up, itself included, that is at its limit.
 fn limit_of<'a>(all: &'a [cgroup::Cgroup], path: &Name) -> Option<&'a cgroup::Cgroup> {
-    let holds = |c: &&cgroup::Cgroup| {
-        let rest = path.as_str().strip_prefix(c.now.path.as_str().trim_end_matches('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let full = all.iter().filter(holds).filter(|c| c.limit_ratio.is_some_and(|ratio| ratio >= AT_LIMIT));
+    let full = all.iter().filter(|c| c.is_at_limit() && c.holds(path.as_str()));
     full.max_by_key(|c| c.now.path.as_str().len())
 }
+
 fn name(path: Option<&Name>, id: Option<CgroupId>) -> String {
     if path.is_none() && id.is_none() { "a task of unknown cgroup".into() } else { cgroup_name(path, id) }
 }

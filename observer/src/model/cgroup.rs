@@ -141,8 +141,9 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
     }
 }
 
-/// Share of its limit from which a cgroup is at it: tasks are charged in batches, and stop short of it.
-const AT_LIMIT: f64 = 0.9;
+/// Share of its limit from which a cgroup is at it: the kernel charges in batches of 64 pages a CPU, and reclaim at the
+/// limit frees some memory at once.
+pub const AT_LIMIT: f64 = 0.9;
 
 /// Says which cgroup's limit each reclaim served.
 pub(super) fn attribute(cgroups: &mut [Cgroup], reclaim: &Reclaim) {
@@ -154,7 +155,7 @@ pub(super) fn attribute(cgroups: &mut [Cgroup], reclaim: &Reclaim) {
         let mut above = Some(path.as_str());
         while let Some(path) = above {
             let row = by_path.get(path).and_then(|i| cgroups.get_mut(*i));
-            if let Some(row) = row.filter(|c| c.limit_ratio.is_some_and(|r| r >= AT_LIMIT)) {
+            if let Some(row) = row.filter(|c| c.is_at_limit()) {
                 row.limit_reclaims = row.limit_reclaims.map(|sum| sum + rate);
                 break;
             }
@@ -164,6 +165,17 @@ pub(super) fn attribute(cgroups: &mut [Cgroup], reclaim: &Reclaim) {
 }
 
 impl Cgroup {
+    /// True if its use is at its hard limit.
+    pub fn is_at_limit(&self) -> bool {
+        self.limit_ratio.is_some_and(|ratio| ratio >= AT_LIMIT)
+    }
+
+    /// True if it is the cgroup of that path or lies above it.
+    pub fn holds(&self, path: &str) -> bool {
+        let top = self.now.path.as_str().trim_end_matches('/');
+        path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// True if its own limit was met in the interval.
     pub fn met_its_limit(&self) -> bool {
         self.own_limit_hits.is_some_and(|hits| hits > 0.0) || self.limit_reclaims.is_some_and(|rate| rate > 0.0)

@@ -1,12 +1,10 @@
 //! Compaction over an interval, and the fallbacks that mix migrate types.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, sort_descending},
+    interval::{Interval, grown, grown_histogram, ranked},
 };
 use crate::snapshot::{
     self, CgroupId, Log2Histogram, Name,
@@ -44,21 +42,20 @@ pub(super) fn rank(
     paths: &Paths<'_>,
 ) -> Vec<Compaction> {
     let interval = interval.filter(|_| before.is_some());
-    let old: HashMap<_, _> =
-        before.map(|b| b.by_cgroup.iter().map(|c| ((c.cgroup, c.by), c)).collect()).unwrap_or_default();
-    let mut rows: Vec<(u64, Compaction)> = now
-        .by_cgroup
-        .iter()
-        .map(|c| {
-            let old = old.get(&(c.cgroup, c.by));
+    let rows = before.map(|b| b.by_cgroup.as_slice());
+    ranked(
+        &now.by_cgroup,
+        rows,
+        |c| (c.cgroup, c.by),
+        |c, old| {
             let since = |result: &CompactResult| {
                 let before = old.and_then(|o| o.results.iter().find(|r| r.result == result.result));
-                let count = result.count.checked_sub(before.map_or(0, |r| r.count)).unwrap_or(result.count);
+                let count = grown(result.count, before.map(|r| r.count));
                 (count > 0).then(|| CompactResult { result: result.result.clone(), count })
             };
             let results: Vec<_> = c.results.iter().filter_map(since).collect();
             let count = results.iter().map(|r| r.count).sum::<u64>();
-            let ns = c.total_ns.checked_sub(old.map_or(0, |o| o.total_ns)).unwrap_or(c.total_ns);
+            let ns = grown(c.total_ns, old.map(|o| o.total_ns));
             let row = Compaction {
                 cgroup: c.cgroup,
                 path: paths.get(c.cgroup),
@@ -68,14 +65,11 @@ pub(super) fn rank(
                 per_second: interval.map(|i| i.per_second(count)),
                 stalled_ratio: interval.map(|i| i.per_second(ns) / 1e9),
                 mean_seconds: (count > 0).then(|| ns as f64 / 1e9 / count as f64),
-                latency_ns: old.and_then(|o| c.latency_ns.since(&o.latency_ns)).unwrap_or_else(|| c.latency_ns.clone()),
+                latency_ns: grown_histogram(&c.latency_ns, old.map(|o| &o.latency_ns)),
             };
-            (ns, row)
-        })
-        .filter(|(_, row)| row.count > 0)
-        .collect();
-    sort_descending(&mut rows, |(ns, _)| *ns as f64);
-    rows.into_iter().map(|(_, row)| row).collect()
+            (count > 0).then_some((ns, row))
+        },
+    )
 }
 
 /// Fallbacks over an interval.
@@ -110,22 +104,16 @@ impl Extfrag {
     ) -> Self {
         let interval = interval.filter(|_| before.is_some());
         let key = |f: &Fallback| (f.cgroup, f.pid, f.order, f.wanted.clone(), f.taken.clone());
-        let old: HashMap<_, _> = before.map(|b| b.rows.iter().map(|f| (key(f), f.count)).collect()).unwrap_or_default();
-        let mut rows: Vec<_> = now
-            .rows
-            .iter()
-            .map(|f| {
-                let count = f.count.checked_sub(old.get(&key(f)).copied().unwrap_or(0)).unwrap_or(f.count);
-                FallbackRate {
-                    cgroup_path: paths.get(f.cgroup),
-                    in_interval: count,
-                    per_second: interval.map(|i| i.per_second(count)),
-                    who: f.clone(),
-                }
-            })
-            .filter(|f| f.in_interval > 0)
-            .collect();
-        sort_descending(&mut rows, |f| f.in_interval as f64);
+        let rows = ranked(&now.rows, before.map(|b| b.rows.as_slice()), key, |f, old| {
+            let count = grown(f.count, old.map(|o| o.count));
+            let row = FallbackRate {
+                cgroup_path: paths.get(f.cgroup),
+                in_interval: count,
+                per_second: interval.map(|i| i.per_second(count)),
+                who: f.clone(),
+            };
+            (count > 0).then_some((count, row))
+        });
         Self { rows, other: now.other.saturating_sub(before.map_or(0, |b| b.other)) }
     }
 }

@@ -187,8 +187,7 @@ impl<'a> Tree<'a> {
     /// True for the scope itself and everything below it.
     fn is_below(&self, id: CgroupId, scope: CgroupId) -> bool {
         let (Some(c), Some(scope)) = (self.by_id.get(&id), self.by_id.get(&scope)) else { return false };
-        let (path, top) = (c.now.path.as_str(), scope.now.path.as_str());
-        path.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        scope.holds(c.now.path.as_str())
     }
 }
 

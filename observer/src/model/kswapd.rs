@@ -1,12 +1,10 @@
 //! kswapd over an interval, and who asked for it.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, rate, ratio, sort_descending},
+    interval::{Interval, grown, grown_histogram, ranked, rate, ratio},
 };
 use crate::snapshot::{
     self, Log2Histogram, Name, Snapshot,
@@ -110,7 +108,7 @@ impl Node {
             scanned: per_second(looked_at),
             reclaimed: per_second(taken),
             efficiency: taken.zip(looked_at).and_then(|(taken, looked_at)| ratio(taken, looked_at)),
-            cycle_ns: old.and_then(|(o, _)| n.cycle_ns.since(&o.cycle_ns)).unwrap_or_else(|| n.cycle_ns.clone()),
+            cycle_ns: grown_histogram(&n.cycle_ns, old.map(|(o, _)| &o.cycle_ns)),
             awake_for_seconds: n.awake_since_ns.map(|since| now.monotonic_ns.saturating_sub(since) as f64 / 1e9),
         }
     }
@@ -120,24 +118,17 @@ impl Kswapd {
     pub(super) fn new(now: At<'_>, before: Option<At<'_>>, interval: Option<Interval>, paths: &Paths<'_>) -> Self {
         let interval = interval.filter(|_| before.is_some());
         let nodes = now.kswapd.nodes.iter().map(|n| Node::new(n, now, before, interval)).collect();
-        let old: HashMap<_, _> =
-            before.map(|b| b.kswapd.requesters.iter().map(|r| (key(r), r.requests)).collect()).unwrap_or_default();
-        let mut requesters: Vec<_> = now
-            .kswapd
-            .requesters
-            .iter()
-            .map(|r| {
-                let requests = r.requests.checked_sub(old.get(&key(r)).copied().unwrap_or(0)).unwrap_or(r.requests);
-                Requester {
-                    cgroup_path: paths.get(r.cgroup),
-                    requests_in_interval: requests,
-                    per_second: interval.map(|i| i.per_second(requests)),
-                    who: r.clone(),
-                }
-            })
-            .filter(|r| r.requests_in_interval > 0)
-            .collect();
-        sort_descending(&mut requesters, |r| r.requests_in_interval as f64);
+        let old = before.map(|b| b.kswapd.requesters.as_slice());
+        let requesters = ranked(&now.kswapd.requesters, old, key, |r, old| {
+            let requests = grown(r.requests, old.map(|o| o.requests));
+            let row = Requester {
+                cgroup_path: paths.get(r.cgroup),
+                requests_in_interval: requests,
+                per_second: interval.map(|i| i.per_second(requests)),
+                who: r.clone(),
+            };
+            (requests > 0).then_some((requests, row))
+        });
         let old_other = before.map_or(0, |b| b.kswapd.other_requests);
         Self { nodes, requesters, other_requests: now.kswapd.other_requests.saturating_sub(old_other) }
     }

@@ -1,16 +1,14 @@
 //! Who stalls in reclaim, over an interval.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, sort_descending},
+    interval::{Interval, grown, grown_histogram, ranked, ratio, sort_descending},
 };
 use crate::snapshot::{
     self, CgroupId, Log2Histogram, Name,
-    reclaim::{InFlight, ReclaimKind, ReclaimTotals},
+    reclaim::{InFlight, ReclaimKind, ReclaimTotals, Scanner},
 };
 
 /// Reclaim over an interval; since the probes were attached if there is no interval.
@@ -22,7 +20,10 @@ pub struct Reclaim {
     pub processes: Vec<Process>,
     /// Reclaims that have begun and not ended, oldest first.
     pub in_flight: Vec<Ongoing>,
-    /// Waits inside of reclaim, most time first. `None` without the probe.
+    /// Pages that were looked at on inactive lists and reclaimed, by who looked, most bytes first. `None` without the
+    /// probe. Source: `vmscan:mm_vmscan_lru_shrink_inactive`.
+    pub scans: Option<Vec<Scan>>,
+    /// Waits inside of reclaim, most time first. `None` without the probe. Source: `vmscan:mm_vmscan_throttled`.
     pub throttles: Option<Vec<Throttle>>,
 }
 
@@ -69,9 +70,38 @@ pub struct Process {
     pub kind: ReclaimKind,
     /// What was counted.
     pub stalls: Stalls,
+    /// Nanoseconds from begin to end of those that ended in the interval, by process as by cgroup.
+    pub latency_ns: Log2Histogram,
 }
 
-/// Waits of one kind in one cgroup over the interval.
+/// Pages of one node and kind that the tasks of one cgroup, or kswapd, looked at over the interval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scan {
+    /// Memory cgroup of the task that looked, which need not be that of the pages: below a limit, tasks of one cgroup take
+    /// pages of its neighbours. kswapd is in the root.
+    pub cgroup: Option<CgroupId>,
+    /// Its path, `None` if it is not known.
+    pub path: Option<Name>,
+    /// Who looked.
+    pub by: Scanner,
+    /// NUMA node of the pages.
+    pub node: u32,
+    /// True for pages of files, false for anonymous ones and tmpfs.
+    pub file: bool,
+    /// Bytes that were looked at in the interval; since the probe was attached if there is no interval.
+    pub scanned_bytes: u64,
+    /// Bytes of them that were reclaimed.
+    pub reclaimed_bytes: u64,
+    /// Bytes a second that were looked at.
+    pub scanned: Option<f64>,
+    /// Bytes a second that were reclaimed.
+    pub reclaimed: Option<f64>,
+    /// What was reclaimed of what was looked at, 0 to 1. Low where pages are in use, dirty or locked.
+    pub efficiency: Option<f64>,
+}
+
+/// Waits of one kind in one cgroup over the interval. Not by process: the wait is part of the reclaim that waits, whose
+/// time is told by process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Throttle {
     /// Memory cgroup of the tasks that waited.
@@ -110,6 +140,11 @@ impl Stalls {
             mean_seconds: (totals.count > 0).then(|| totals.total_ns as f64 / 1e9 / totals.count as f64),
         }
     }
+
+    /// A row with what it is ranked by, the time; nothing if no reclaim ended.
+    fn ranked<R>(self, row: R) -> Option<(u64, R)> {
+        (self.totals.count > 0).then_some((self.totals.total_ns, row))
+    }
 }
 
 fn difference(now: ReclaimTotals, before: ReclaimTotals) -> Option<ReclaimTotals> {
@@ -129,48 +164,40 @@ impl Reclaim {
         paths: &Paths<'_>,
     ) -> Self {
         let interval = interval.filter(|_| before.is_some());
-        let old_cgroups: HashMap<_, _> =
-            before.map(|b| b.by_cgroup.iter().map(|c| ((c.cgroup, c.kind), c)).collect()).unwrap_or_default();
-        let mut cgroups: Vec<_> = now
-            .by_cgroup
-            .iter()
-            .map(|c| {
-                let old = old_cgroups.get(&(c.cgroup, c.kind));
-                Cgroup {
+        let old = before.map(|b| b.by_cgroup.as_slice());
+        let cgroups = ranked(
+            &now.by_cgroup,
+            old,
+            |c| (c.cgroup, c.kind),
+            |c, old| {
+                let row = Cgroup {
                     cgroup: c.cgroup,
                     path: paths.get(c.cgroup),
                     kind: c.kind,
                     stalls: Stalls::new(c.totals, old.map(|o| o.totals), interval),
-                    latency_ns: old
-                        .and_then(|o| c.latency_ns.since(&o.latency_ns))
-                        .unwrap_or_else(|| c.latency_ns.clone()),
-                }
-            })
-            .filter(|c| c.stalls.totals.count > 0)
-            .collect();
-        sort_descending(&mut cgroups, |c| c.stalls.totals.total_ns as f64);
-
-        let old_processes: HashMap<_, _> =
-            before.map(|b| b.by_process.iter().map(|p| ((p.pid, p.cgroup, p.kind), p)).collect()).unwrap_or_default();
-        let mut processes: Vec<_> = now
-            .by_process
-            .iter()
-            .map(|p| Process {
-                pid: p.pid,
-                comm: p.comm.clone(),
-                cgroup: p.cgroup,
-                cgroup_path: paths.get(p.cgroup),
-                kind: p.kind,
-                stalls: Stalls::new(
-                    p.totals,
-                    old_processes.get(&(p.pid, p.cgroup, p.kind)).map(|o| o.totals),
-                    interval,
-                ),
-            })
-            .filter(|p| p.stalls.totals.count > 0)
-            .collect();
-        sort_descending(&mut processes, |p| p.stalls.totals.total_ns as f64);
-
+                    latency_ns: grown_histogram(&c.latency_ns, old.map(|o| &o.latency_ns)),
+                };
+                row.stalls.ranked(row)
+            },
+        );
+        let old = before.map(|b| b.by_process.as_slice());
+        let processes = ranked(
+            &now.by_process,
+            old,
+            |p| (p.pid, p.cgroup, p.kind),
+            |p, old| {
+                let row = Process {
+                    pid: p.pid,
+                    comm: p.comm.clone(),
+                    cgroup: p.cgroup,
+                    cgroup_path: paths.get(p.cgroup),
+                    kind: p.kind,
+                    stalls: Stalls::new(p.totals, old.map(|o| o.totals), interval),
+                    latency_ns: grown_histogram(&p.latency_ns, old.map(|o| &o.latency_ns)),
+                };
+                row.stalls.ranked(row)
+            },
+        );
         let mut in_flight: Vec<_> = now
             .in_flight
             .iter()
@@ -185,7 +212,11 @@ impl Reclaim {
             let before = before.and_then(|b| b.throttles.as_deref());
             throttles(t, before, interval, paths)
         });
-        Self { cgroups, processes, in_flight, throttles }
+        let scans = now.scans.as_ref().map(|s| {
+            let before = before.and_then(|b| b.scans.as_deref());
+            scans(s, before, interval, paths)
+        });
+        Self { cgroups, processes, in_flight, scans, throttles }
     }
 
     /// All cgroups' stalls of one kind together.
@@ -207,14 +238,13 @@ fn throttles(
     paths: &Paths<'_>,
 ) -> Vec<Throttle> {
     let interval = interval.filter(|_| before.is_some());
-    let old: HashMap<_, _> =
-        before.unwrap_or_default().iter().map(|t| ((t.cgroup, &t.reason), (t.count, t.total_ns))).collect();
-    let mut rows: Vec<(u64, Throttle)> = now
-        .iter()
-        .map(|t| {
-            let old = old.get(&(t.cgroup, &t.reason)).copied().unwrap_or_default();
-            let count = t.count.checked_sub(old.0).unwrap_or(t.count);
-            let ns = t.total_ns.checked_sub(old.1).unwrap_or(t.total_ns);
+    ranked(
+        now,
+        before,
+        |t| (t.cgroup, &t.reason),
+        |t, old| {
+            let count = grown(t.count, old.map(|o| o.count));
+            let ns = grown(t.total_ns, old.map(|o| o.total_ns));
             let row = Throttle {
                 cgroup: t.cgroup,
                 path: paths.get(t.cgroup),
@@ -223,10 +253,37 @@ fn throttles(
                 per_second: interval.map(|i| i.per_second(count)),
                 waited_ratio: interval.map(|i| i.per_second(ns) / 1e9),
             };
-            (ns, row)
-        })
-        .filter(|(_, row)| row.count > 0)
-        .collect();
-    sort_descending(&mut rows, |(ns, _)| *ns as f64);
-    rows.into_iter().map(|(_, row)| row).collect()
+            (count > 0).then_some((ns, row))
+        },
+    )
 }
+
+fn scans(
+    now: &[snapshot::reclaim::Scan],
+    before: Option<&[snapshot::reclaim::Scan]>,
+    interval: Option<Interval>,
+    paths: &Paths<'_>,
+) -> Vec<Scan> {
+    let interval = interval.filter(|_| before.is_some());
+    let key = |s: &snapshot::reclaim::Scan| (s.node, s.by, s.cgroup, s.file);
+    ranked(now, before, key, |s, old| {
+        let bytes = grown(s.scanned_bytes, old.map(|o| o.scanned_bytes));
+        let reclaimed = grown(s.reclaimed_bytes, old.map(|o| o.reclaimed_bytes));
+        let row = Scan {
+            cgroup: s.cgroup,
+            path: paths.get(s.cgroup),
+            by: s.by,
+            node: s.node,
+            file: s.file,
+            scanned_bytes: bytes,
+            reclaimed_bytes: reclaimed,
+            scanned: interval.map(|i| i.per_second(bytes)),
+            reclaimed: interval.map(|i| i.per_second(reclaimed)),
+            efficiency: ratio(reclaimed, bytes),
+        };
+        (bytes > 0).then_some((bytes, row))
+    })
+}
+
+#[cfg(test)]
+mod tests;

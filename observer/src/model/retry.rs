@@ -1,12 +1,10 @@
 //! Retries of the page allocator over an interval.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, sort_descending},
+    interval::{Interval, grown, ranked},
 };
 use crate::snapshot::{Name, retry};
 
@@ -35,23 +33,15 @@ pub(super) fn rank(
 ) -> Vec<Retry> {
     let interval = interval.filter(|_| before.is_some());
     let key = |r: &retry::Retry| (r.cgroup, r.pid, r.kind);
-    let old: HashMap<_, _> = before.map(|b| b.rows.iter().map(|r| (key(r), r)).collect()).unwrap_or_default();
-    let mut rows: Vec<_> = now
-        .rows
-        .iter()
-        .map(|r| {
-            let old = old.get(&key(r));
-            let count = r.count.checked_sub(old.map_or(0, |o| o.count)).unwrap_or(r.count);
-            Retry {
-                cgroup_path: paths.get(r.cgroup),
-                in_interval: count,
-                refused_in_interval: r.refused.checked_sub(old.map_or(0, |o| o.refused)).unwrap_or(r.refused),
-                per_second: interval.map(|i| i.per_second(count)),
-                who: r.clone(),
-            }
-        })
-        .filter(|r| r.in_interval > 0)
-        .collect();
-    sort_descending(&mut rows, |r| r.in_interval as f64);
-    rows
+    ranked(&now.rows, before.map(|b| b.rows.as_slice()), key, |r, old| {
+        let count = grown(r.count, old.map(|o| o.count));
+        let row = Retry {
+            cgroup_path: paths.get(r.cgroup),
+            in_interval: count,
+            refused_in_interval: grown(r.refused, old.map(|o| o.refused)),
+            per_second: interval.map(|i| i.per_second(count)),
+            who: r.clone(),
+        };
+        (count > 0).then_some((count, row))
+    })
 }

@@ -1,13 +1,13 @@
 //! Shrinkers over an interval.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
-use super::interval::{Interval, sort_descending};
+use super::interval::{Interval, grown, grown_histogram, ranked};
 use crate::snapshot::{self, Log2Histogram, Name};
 
-/// Calls of one shrinker that ended in an interval; since the probes were attached if there is no interval.
+/// Calls of one shrinker that ended in an interval; since the probes were attached if there is no interval. By function
+/// only: a reclaim calls every shrinker for every cgroup that it looks at, and to tell those apart would slow it down. The
+/// time is part of the reclaim that called it, which is told by cgroup and process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Shrinker {
     /// Its function.
@@ -35,15 +35,13 @@ pub(super) fn rank(
     interval: Option<Interval>,
 ) -> Vec<Shrinker> {
     let interval = interval.filter(|_| before.is_some());
-    let old: HashMap<_, _> = before.map(|b| b.iter().map(|s| (&s.function, s)).collect()).unwrap_or_default();
-    let mut rows: Vec<(u64, Shrinker)> = now
-        .iter()
-        .map(|s| {
-            let old = old.get(&s.function);
-            let since = |now: u64, field: fn(&snapshot::shrinker::Shrinker) -> u64| {
-                now.checked_sub(old.map_or(0, |o| field(o))).unwrap_or(now)
-            };
-            let (count, ns) = (since(s.count, |o| o.count), since(s.total_ns, |o| o.total_ns));
+    ranked(
+        now,
+        before.map(Vec::as_slice),
+        |s| &s.function,
+        |s, old| {
+            let count = grown(s.count, old.map(|o| o.count));
+            let ns = grown(s.total_ns, old.map(|o| o.total_ns));
             let row = Shrinker {
                 function: s.function.clone(),
                 count,
@@ -51,13 +49,10 @@ pub(super) fn rank(
                 busy_ratio: interval.map(|i| i.per_second(ns) / 1e9),
                 mean_seconds: (count > 0).then(|| ns as f64 / 1e9 / count as f64),
                 max_seconds: s.max_ns as f64 / 1e9,
-                freed: since(s.freed, |o| o.freed),
-                latency_ns: old.and_then(|o| s.latency_ns.since(&o.latency_ns)).unwrap_or_else(|| s.latency_ns.clone()),
+                freed: grown(s.freed, old.map(|o| o.freed)),
+                latency_ns: grown_histogram(&s.latency_ns, old.map(|o| &o.latency_ns)),
             };
-            (ns, row)
-        })
-        .filter(|(_, row)| row.count > 0)
-        .collect();
-    sort_descending(&mut rows, |(ns, _)| *ns as f64);
-    rows.into_iter().map(|(_, row)| row).collect()
+            (count > 0).then_some((ns, row))
+        },
+    )
 }
