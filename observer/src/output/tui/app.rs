@@ -17,11 +17,13 @@ use super::{
     context::Facts,
     draw::{self, View},
     feed::{Feed, Reply},
-    header::{Position, Status, tab_areas},
+    header::{Position, Status},
     keymap::{Action, action},
     keys,
-    screen::{Effect, Screen},
-    signals, term,
+    screen::{Effect, Screen, Stop},
+    signals,
+    tabs::tab_areas,
+    term,
     theme::Theme,
     timeline::Timeline,
 };
@@ -293,6 +295,12 @@ impl App {
             MouseEventKind::Down(MouseButton::Left) => {
                 if let Some(tab) = tab_areas(draw::tabs_line(area)).iter().position(|t| t.contains(at)) {
                     return Some(self.act(Action::Pane(tab)));
+                }
+                for (stop, lines) in [(Stop::Header, &self.facts.header), (Stop::Signs, &self.facts.signs)] {
+                    if let Some(number) = lines.at(at) {
+                        self.screen.choose_number(stop, number);
+                        return Some(Effect::Draw);
+                    }
                 }
                 let table = self.facts.tables.iter().position(|t| t.area.contains(at))?;
                 if let Some(row) = self.facts.tables.get(table).and_then(|t| t.row_at(at.y)) {

@@ -1,9 +1,9 @@
 //! What a pane may look at while it draws, and the words for what is missing.
 
 use jiff::{Timestamp, tz::TimeZone};
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
-use super::{screen::PaneState, theme::Theme, timeline::Timeline, trend::Point};
+use super::{screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, trend::Point};
 use crate::{
     diagnose::Diagnosis,
     model::Model,
@@ -40,6 +40,8 @@ pub(super) struct TableFacts {
     pub(super) visible: usize,
     /// Columns that it can be sorted by.
     pub(super) columns: usize,
+    /// Numbers beside them: in its title, its words and the details of the chosen row.
+    pub(super) numbers: usize,
 }
 
 impl TableFacts {
@@ -51,12 +53,59 @@ impl TableFacts {
     }
 }
 
+/// A number that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Number {
+    /// Its name.
+    pub(super) name: String,
+    /// What is shown; empty for a drawing.
+    pub(super) value: String,
+    /// What it is, its unit, and its source.
+    pub(super) about: String,
+    /// Why it is not known, if it is not.
+    pub(super) why: Option<String>,
+}
+
+impl Number {
+    /// The line at the bottom.
+    pub(super) fn help(&self) -> String {
+        let Self { name, value, about, why } = self;
+        match why {
+            Some(why) => format!("{name} is not known: {why}; {about}"),
+            None if value.is_empty() => format!("{name}: {about}"),
+            None => format!("{name} {value}: {about}"),
+        }
+    }
+}
+
+/// Lines of numbers with where they came to stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Lines {
+    /// Its numbers.
+    pub(super) numbers: Vec<Number>,
+    /// Places of those that are on the screen.
+    pub(super) places: Vec<(usize, Rect)>,
+}
+
+impl Lines {
+    /// The number at a place of the screen.
+    pub(super) fn at(&self, place: Position) -> Option<usize> {
+        self.places.iter().find(|(_, area)| area.contains(place)).map(|(number, _)| *number)
+    }
+}
+
 /// What drawing has found out, for the next key or click.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// The first lines of the screen.
+    pub(super) header: Lines,
+    /// Lines of numbers of the pane.
+    pub(super) signs: Lines,
     /// Tables of the pane.
     pub(super) tables: Vec<TableFacts>,
-    /// What the chosen cell is, its unit and source; why it is missing if it is.
+    /// Numbers of the table with the keys that are in no column.
+    pub(super) beside: Vec<Number>,
+    /// What the chosen number is, its unit and source; why it is missing if it is.
     pub(super) help: Option<String>,
 }
 
@@ -73,16 +122,7 @@ impl Context<'_> {
 
     /// The same, `None` if coverage knows no reason.
     pub(super) fn reason(&self, part: &str, sources: &[&str]) -> Option<String> {
-        let coverage = &self.model.coverage;
-        let probe = coverage.probes.iter().filter(|p| p.feeds == part).find_map(|p| match &p.state {
-            ProbeState::Absent { reason, remedy, .. } => {
-                let remedy = remedy.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
-                Some(format!("{}: {reason}{remedy}", p.name))
-            }
-            ProbeState::Attached | ProbeState::Fallback { .. } => None,
-        });
-        let source = || sources.iter().find_map(|name| coverage.source_reason(name).map(ToString::to_string));
-        probe.or_else(source)
+        reason(self.model, part, sources)
     }
 
     /// The words for a part that is missing.
@@ -100,6 +140,29 @@ impl Context<'_> {
         let Stamp { monotonic_ns: now, realtime_ns, .. } = self.model.stamp;
         self.time_of_day(realtime_ns.saturating_sub(now.saturating_sub(monotonic_ns)))
     }
+}
+
+/// Why a part of the snapshot is missing; `None` if coverage knows no reason.
+fn reason(model: &Model, part: &str, sources: &[&str]) -> Option<String> {
+    let coverage = &model.coverage;
+    let probe = coverage.probes.iter().filter(|p| p.feeds == part).find_map(|p| match &p.state {
+        ProbeState::Absent { reason, remedy, .. } => {
+            let remedy = remedy.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+            Some(format!("{}: {reason}{remedy}", p.name))
+        }
+        ProbeState::Attached | ProbeState::Fallback { .. } => None,
+    });
+    let source = || sources.iter().find_map(|name| coverage.source_reason(name).map(ToString::to_string));
+    probe.or_else(source)
+}
+
+/// Why one number is missing, which `source` should have told.
+pub(super) fn why_missing(model: Option<&Model>, (part, sources): Origin, source: &str) -> String {
+    let Some(model) = model else { return "there is no snapshot yet".to_owned() };
+    reason(model, part, sources).unwrap_or_else(|| match model.interval {
+        None => "a rate needs a second snapshot".to_owned(),
+        Some(_) => format!("it is not told by {source}, or was not read anew"),
+    })
 }
 
 /// `12:34:56`.

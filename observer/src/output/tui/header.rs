@@ -1,36 +1,18 @@
-//! The first lines of the screen: host, interval, pause, what is covered and lost; the tabs; and the hints at the bottom.
+//! The first line of the screen: host, interval, pause, what is covered and lost.
 
 use jiff::tz::TimeZone;
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    style::Style,
-    text::{Line, Span},
-};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    context::{date_and_time, time_of_day},
-    keymap::{Action, KEYMAP, label_of},
-    panes::PANES,
-    screen::Screen,
-    text::{Cut, fit},
+    context::{Lines, date_and_time, time_of_day},
+    strip::{self, About, Strip},
     theme::{Theme, Tone},
 };
 use crate::{
-    diagnose::{Diagnosis, Severity},
     model::Model,
     snapshot::{Coverage, coverage::ProbeState},
     units,
 };
-
-/// How bad a finding is, in a word that needs no colour.
-pub(super) fn severity(severity: Severity) -> (&'static str, Tone) {
-    match severity {
-        Severity::Critical => ("CRITICAL", Tone::Bad),
-        Severity::Warning => ("WARNING", Tone::Warn),
-        Severity::Info => ("info", Tone::Plain),
-    }
-}
 
 /// What the loop is doing, for the header.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,15 +40,53 @@ pub(super) struct Position {
     pub(super) count: Option<usize>,
 }
 
+const NOWHERE: super::table::Origin = ("", &[]);
+
+const HOST: About = About::new("host", "name of the host", "uname(2) nodename", NOWHERE);
+const KERNEL: About = About::new("kernel", "release of the kernel", "uname(2) release", NOWHERE);
+const CPUS: About = About::new("CPUs", "number of CPUs that are online", "/sys/devices/system/cpu/online", NOWHERE);
+const TIME: About =
+    About::new("time", "time of day of what is shown, in the zone of this terminal", "CLOCK_REALTIME", NOWHERE);
+const EVERY: About =
+    About::new("every", "seconds between the two snapshots that all rates are made of", "CLOCK_MONOTONIC", NOWHERE);
+const PLACE: About =
+    About::new("replay", "number of the snapshot that is shown, and of those there are", "the recording", NOWHERE);
+const PAUSED: About =
+    About::new("paused", "number of newer snapshots than the one that is shown", "counted by this screen", NOWHERE);
+const SLOW: About = About::new(
+    "reading takes",
+    "seconds for which the next snapshot has been awaited",
+    "the clock of this screen",
+    NOWHERE,
+);
+const TROUBLE: About = About::new("trouble", "why it does not go on, in words", "this screen", NOWHERE);
+const LOST: About = About::new(
+    "lost",
+    "number of events that no output has: a map or ring that was full, a probe that was skipped",
+    "counters of the probes; by kind in the coverage (c)",
+    NOWHERE,
+);
+const MISSING: About = About::new(
+    "files missing",
+    "number of files and netlink answers that could not be read",
+    "coverage (c), with the reasons",
+    NOWHERE,
+);
+const PROBES: About =
+    About::new("probes", "number of probes that work, and of all", "coverage (c), with the reasons", NOWHERE);
+
 /// A piece of the header; the piece of the highest rank gives way first, rank 0 stays.
 struct Piece {
-    text: String,
-    tone: Tone,
+    strip: Strip,
     rank: u8,
 }
 
-fn piece(text: impl Into<String>, tone: Tone, rank: u8) -> Piece {
-    Piece { text: text.into(), tone, rank }
+fn piece(strip: Strip, rank: u8) -> Piece {
+    Piece { strip, rank }
+}
+
+fn words(about: &About, words: impl Into<String>, tone: Tone, rank: u8) -> Piece {
+    piece(Strip::default().words(about, words, tone), rank)
 }
 
 /// Probes that work, probes in all.
@@ -75,194 +95,144 @@ pub(super) fn probes(coverage: &Coverage) -> (usize, usize) {
     (works, coverage.probes.len())
 }
 
-/// Draws the first line.
-pub(super) fn draw(
-    area: Rect,
-    buf: &mut Buffer,
-    model: Option<&Model>,
-    status: &Status,
-    theme: &Theme,
-    zone: &TimeZone,
-) {
-    let (left, right) = pieces(model, status, zone);
-    let blank = 2;
-    let needed = |p: &[Piece]| -> usize { p.iter().map(|p| Span::raw(p.text.as_str()).width() + blank).sum() };
-    let (mut left, mut right) = (left, right);
-    while needed(&left) + needed(&right) > usize::from(area.width) + blank {
-        let worst = |p: &[Piece]| p.iter().map(|p| p.rank).max().unwrap_or(0);
-        let from = if worst(&left) >= worst(&right) { &mut left } else { &mut right };
-        let rank = worst(from);
-        match from.iter().rposition(|p| p.rank == rank).filter(|_| rank > 0) {
-            Some(at) => drop(from.remove(at)),
-            None => break,
-        }
-    }
-    let line = |pieces: &[Piece]| -> Line<'static> {
-        let mut spans = Vec::new();
-        for p in pieces {
-            if !spans.is_empty() {
-                spans.push(Span::raw(" ".repeat(blank)));
-            }
-            spans.push(Span::styled(p.text.clone(), theme.style(p.tone)));
-        }
-        Line::from(spans)
-    };
-    let (left, right) = (line(&left), line(&right));
-    if area.height == 0 {
-        return;
-    }
-    let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
-    // What is wrong stands right, and stays when the line is too short for both.
-    buf.set_line(area.x, area.y, &left, (area.width - right_width).saturating_sub(1));
-    buf.set_line(area.right() - right_width, area.y, &right, right_width);
+/// What the header says, and how it looks.
+pub(super) struct Header<'a> {
+    /// What is shown.
+    pub(super) model: Option<&'a Model>,
+    /// What the loop is doing.
+    pub(super) status: &'a Status,
+    /// How things look.
+    pub(super) theme: &'a Theme,
+    /// Time zone of times of day.
+    pub(super) zone: &'a TimeZone,
 }
 
-fn pieces(model: Option<&Model>, status: &Status, zone: &TimeZone) -> (Vec<Piece>, Vec<Piece>) {
-    let mut left = vec![piece("observer", Tone::Title, 7)];
-    let mut right = Vec::new();
-    if let Some(model) = model {
-        left.push(piece(model.host.hostname.as_str(), Tone::Plain, 4));
-        left.push(piece(model.host.kernel_release.as_str(), Tone::Dim, 5));
-        if let Some(cpus) = model.host.cpus {
-            left.push(piece(format!("{cpus} CPUs"), Tone::Dim, 6));
+impl Header<'_> {
+    /// Draws the first line with the chosen number turned round. Its numbers are those that there is room for.
+    pub(super) fn draw(&self, area: Rect, buf: &mut Buffer, chosen: Option<usize>) -> Lines {
+        const BLANK: &str = "  ";
+        let (mut left, mut right) = (self.left(), self.right());
+        let needed = |p: &[Piece]| -> usize { p.iter().map(|p| p.strip.width() + BLANK.len()).sum() };
+        while needed(&left) + needed(&right) > usize::from(area.width) + BLANK.len() {
+            let worst = |p: &[Piece]| p.iter().map(|p| p.rank).max().unwrap_or(0);
+            let from = if worst(&left) >= worst(&right) { &mut left } else { &mut right };
+            let rank = worst(from);
+            match from.iter().rposition(|p| p.rank == rank).filter(|_| rank > 0) {
+                Some(at) => drop(from.remove(at)),
+                None => break,
+            }
         }
-        let time = model.stamp.realtime_ns;
-        let time = if status.replay.is_some() { date_and_time(time, zone) } else { time_of_day(time, zone) };
-        left.push(piece(time, Tone::Plain, 2));
-        let interval = model.interval.map_or("first look".to_owned(), |i| format!("every {:.2} s", i.seconds));
-        left.push(piece(interval, Tone::Dim, 3));
+        let join = |pieces: &[Piece]| {
+            let join = |line: Strip, p: &Piece| {
+                if line.is_empty() { p.strip.clone() } else { line.label(BLANK).then(&p.strip) }
+            };
+            pieces.iter().fold(Strip::default(), join)
+        };
+        let (left, right) = (join(&left), join(&right));
+        let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
+        // What is wrong stands right, and stays when the line is too short for both.
+        let first = Rect { width: (area.width - right_width).saturating_sub(1), ..area };
+        let second = Rect { x: area.right() - right_width, width: right_width, ..area };
+        let mut lines = Lines::default();
+        for (strip, area) in [(left, first), (right, second)] {
+            let before = lines.numbers.len();
+            let laid = strip.lay(usize::from(area.width), self.theme);
+            let chosen = chosen.and_then(|c| c.checked_sub(before));
+            let places = strip::draw(&laid, area, buf, self.theme, chosen);
+            lines.places.extend(places.into_iter().map(|(i, place)| (i + before, place)));
+            lines.numbers.extend(strip.numbers(self.model));
+        }
+        lines
     }
-    left.extend(state(status));
-    if let Some(seconds) = status.slow_seconds {
-        left.push(piece(format!("reading takes {}", units::seconds(seconds)), Tone::Warn, 1));
+
+    fn left(&self) -> Vec<Piece> {
+        let mut left = vec![piece(Strip::default().label_toned("observer", Tone::Title), 7)];
+        if let Some(model) = self.model {
+            left.push(words(&HOST, model.host.hostname.as_str(), Tone::Plain, 4));
+            left.push(words(&KERNEL, model.host.kernel_release.as_str(), Tone::Dim, 5));
+            if let Some(cpus) = model.host.cpus {
+                let cpus = Strip::default().words(&CPUS, cpus.to_string(), Tone::Dim).label(" CPUs");
+                left.push(piece(cpus, 6));
+            }
+            let time = model.stamp.realtime_ns;
+            let replay = self.status.replay.is_some();
+            let time = if replay { date_and_time(time, self.zone) } else { time_of_day(time, self.zone) };
+            left.push(words(&TIME, time, Tone::Plain, 2));
+            left.push(match model.interval {
+                Some(i) => {
+                    let every = Strip::default().label("every ");
+                    piece(every.words(&EVERY, format!("{:.2} s", i.seconds), Tone::Dim), 3)
+                }
+                None => piece(Strip::default().label("first look"), 3),
+            });
+        }
+        left.extend(self.state().map(|state| piece(state, 0)));
+        if let Some(seconds) = self.status.slow_seconds {
+            let slow = Strip::default().label_toned("reading takes ", Tone::Warn);
+            left.push(piece(slow.number_toned(&SLOW, Some(seconds), units::seconds, Tone::Warn), 1));
+        }
+        left
     }
-    if let Some(trouble) = &status.trouble {
-        right.push(piece(trouble.as_str(), Tone::Bad, 1));
-    }
-    if let Some(model) = model {
+
+    fn right(&self) -> Vec<Piece> {
+        let mut right = Vec::new();
+        if let Some(trouble) = &self.status.trouble {
+            right.push(words(&TROUBLE, trouble.as_str(), Tone::Bad, 1));
+        }
+        let Some(model) = self.model else { return right };
         let coverage = &model.coverage;
         let lost: u64 = coverage.losses.iter().map(|l| l.count).sum();
         if lost > 0 {
-            right.push(piece(format!("lost {}", units::count(lost as f64)), Tone::Bad, 0));
+            let words = Strip::default().label_toned("lost ", Tone::Bad);
+            right.push(piece(words.number_toned(&LOST, Some(lost as f64), units::count, Tone::Bad), 0));
         }
         let missing = coverage.sources.iter().filter(|s| s.missing.is_some()).count();
         if missing > 0 {
-            right.push(piece(format!("{missing} files missing"), Tone::Warn, 1));
+            let number = Strip::default().words(&MISSING, missing.to_string(), Tone::Warn);
+            right.push(piece(number.label_toned(" files missing", Tone::Warn), 1));
         }
         let (works, all) = probes(coverage);
         let tone = if works < all || all == 0 { Tone::Warn } else { Tone::Good };
-        let words = if all == 0 { "no probes".to_owned() } else { format!("{works}/{all} probes") };
-        let key = label_of(Action::Coverage);
-        let hint = if coverage.is_full() && all > 0 { String::new() } else { format!(" [{key}]") };
-        right.push(piece(format!("{words}{hint}"), tone, 0));
-    }
-    (left, right)
-}
-
-/// Live, paused, or where in the recording.
-fn state(status: &Status) -> Option<Piece> {
-    let words = match (status.replay, status.paused, status.newer) {
-        (Some(p), paused, _) => {
-            let what = if paused { "replay" } else { "playing" };
-            let of = p.count.map(|c| format!("/{c}")).unwrap_or_default();
-            return Some(piece(format!("{what} {}{of}", p.index + 1), Tone::Warn, 0));
-        }
-        (None, false, _) => return None,
-        (None, true, 0) => "PAUSED".to_owned(),
-        (None, true, n) => format!("PAUSED {n} back"),
-    };
-    Some(piece(words, Tone::Warn, 0))
-}
-
-/// Places of the tabs in a line.
-pub(super) fn tab_areas(area: Rect) -> Vec<Rect> {
-    let mut x = area.x;
-    PANES
-        .iter()
-        .enumerate()
-        .map(|(i, pane)| {
-            let wanted = u16::try_from(tab(i, pane.title).len()).unwrap_or(u16::MAX);
-            let width = wanted.min(area.right().saturating_sub(x));
-            let place = Rect { x, width, ..area };
-            x = x.saturating_add(width + 1).min(area.right());
-            place
-        })
-        .collect()
-}
-
-fn tab(index: usize, title: &str) -> String {
-    format!(" {} {title} ", index + 1)
-}
-
-/// Draws the tabs, and beside them the worst finding, which no pane is to hide.
-pub(super) fn draw_tabs(area: Rect, buf: &mut Buffer, chosen: usize, diagnosis: &Diagnosis, theme: &Theme) {
-    if area.is_empty() {
-        return;
-    }
-    let used = tab_areas(area).last().map_or(area.x, |t| t.right());
-    if let Some(worst) = diagnosis.findings.first() {
-        let (word, tone) = severity(worst.severity);
-        let more = match diagnosis.findings.len() - 1 {
-            0 => String::new(),
-            n => format!(" (and {n} more)"),
+        let strip = if all == 0 {
+            Strip::default().label_toned("no probes", tone)
+        } else {
+            Strip::default().words(&PROBES, format!("{works}/{all}"), tone).label_toned(" probes", tone)
         };
-        let room = usize::from(area.right().saturating_sub(used + 2));
-        let fixed = word.len() + 1 + more.len();
-        let verdict = fit(&worst.verdict, room.saturating_sub(fixed), Cut::End, theme.glyphs);
-        let line = Line::from(vec![
-            Span::styled(word, theme.style(tone)),
-            Span::raw(format!(" {verdict}")),
-            Span::styled(more, theme.style(Tone::Dim)),
-        ]);
-        let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
-        if usize::from(width) <= room {
-            buf.set_line(area.right() - width, area.y, &line, width);
-        }
+        let full = coverage.is_full() && all > 0;
+        right.push(piece(if full { strip } else { strip.label_toned(COVERAGE_HINT, tone) }, 0));
+        right
     }
-    for (i, (pane, place)) in PANES.iter().zip(tab_areas(area)).enumerate() {
-        let style: Style = if i == chosen { theme.chosen() } else { theme.style(Tone::Plain) };
-        buf.set_stringn(place.x, place.y, tab(i, pane.title), usize::from(place.width), style);
+
+    /// Live, paused, or where in the recording.
+    fn state(&self) -> Option<Strip> {
+        let Status { replay, paused, newer, .. } = *self.status;
+        let strip = Strip::default();
+        Some(match (replay, paused, newer) {
+            (Some(p), paused, _) => {
+                let of = p.count.map(|c| format!("/{c}")).unwrap_or_default();
+                let strip = strip.label_toned(if paused { "replay " } else { "playing " }, Tone::Warn);
+                strip.words(&PLACE, format!("{}{of}", p.index + 1), Tone::Warn)
+            }
+            (None, false, _) => return None,
+            (None, true, 0) => strip.label_toned("PAUSED", Tone::Warn),
+            (None, true, n) => {
+                let strip = strip.label_toned("PAUSED ", Tone::Warn).words(&PAUSED, n.to_string(), Tone::Warn);
+                strip.label_toned(" back", Tone::Warn)
+            }
+        })
     }
 }
 
-/// Draws the last line: the filter while it is written or set, else what the keys do.
-pub(super) fn draw_hints(area: Rect, buf: &mut Buffer, screen: &Screen, theme: &Theme) {
-    if area.is_empty() {
-        return;
-    }
-    let filter = screen.state().map(|s| s.filter.text.as_str()).unwrap_or_default();
-    let line = if screen.writing_filter {
-        Line::from(vec![
-            Span::styled("filter ", theme.style(Tone::Title)),
-            Span::raw(filter.to_owned()),
-            Span::styled(" ", theme.chosen()),
-            Span::styled("  Enter keeps, Esc clears; text, !text, usage > 1 GiB", theme.style(Tone::Dim)),
-        ])
-    } else {
-        let mut spans = Vec::new();
-        if !filter.is_empty() {
-            spans.push(Span::styled(format!("filter {filter}"), theme.style(Tone::Warn)));
-            spans.push(Span::styled(" (Esc clears)  ", theme.style(Tone::Dim)));
-        }
-        for (binding, hint) in KEYMAP.iter().filter_map(|b| Some((b, b.hint?))) {
-            let key = binding.keys.first().map(super::keymap::Key::label).unwrap_or_default();
-            spans.push(Span::styled(key, theme.style(Tone::Title)));
-            spans.push(Span::styled(format!(" {hint}  "), theme.style(Tone::Dim)));
-        }
-        Line::from(spans)
-    };
-    buf.set_line(area.x, area.y, &line, area.width);
-}
+/// Leads to what is missing.
+const COVERAGE_HINT: &str = " [c]";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tui::keymap::{Action, label_of};
 
     #[test]
-    fn tabs_stay_in_the_line_however_short_it_is() {
-        for width in 0..60 {
-            let area = Rect::new(3, 1, width, 1);
-            assert!(tab_areas(area).iter().all(|t| t.right() <= area.right() && t.x >= area.x), "at {width}");
-        }
+    fn the_hint_names_the_key_of_the_coverage() {
+        assert_eq!(COVERAGE_HINT, format!(" [{}]", label_of(Action::Coverage)));
     }
 }

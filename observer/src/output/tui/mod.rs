@@ -12,6 +12,7 @@ mod filter;
 mod header;
 pub mod keymap;
 mod keys;
+mod laid;
 pub mod log;
 mod numbers;
 mod overlay;
@@ -19,7 +20,9 @@ pub mod panes;
 mod screen;
 mod signals;
 mod stack;
+mod strip;
 mod table;
+mod tabs;
 pub mod term;
 #[cfg(test)]
 mod tests;

@@ -1,82 +1,47 @@
-//! The list of all numbers of a pane: what each is, its unit and its source.
+//! The list of all numbers of a pane: what each is, its unit and its source, and why it is missing if it is.
 
 use ratatui::text::{Line, Span};
 
 use super::{
+    context::{Facts, Number},
     panes::PANES,
     text::wrap,
     theme::{Theme, Tone},
 };
 
-/// What each vital sign shows, with units and sources.
-const ABOUT: &[(&str, &str)] = &[
-    (
-        "Memory",
-        "bytes of RAM; available: bytes that new work may take, and their share; swap: bytes used of all: /proc/meminfo MemTotal, MemAvailable, SwapTotal, SwapFree",
-    ),
-    (
-        "Memory, refaults",
-        "bytes a second that came back soon after reclaim took them; swapped in: bytes a second: /proc/vmstat workingset_refault_{anon,file}, pswpin",
-    ),
-    (
-        "Memory, bar",
-        "bytes: anon AnonPages, page cache Cached - Shmem + Buffers, tmpfs Shmem, hugetlb Hugetlb, slab Slab, free MemFree; other kernel is the rest: /proc/meminfo",
-    ),
-    (
-        "LRU",
-        "bytes on the lists of reclaim: /proc/meminfo Active(anon), Inactive(anon), Active(file), Inactive(file), Unevictable",
-    ),
-    (
-        "Dirty",
-        "bytes waiting to be written and being written: /proc/meminfo Dirty, Writeback; where writeback begins and writers wait: /proc/vmstat nr_dirty_background_threshold, nr_dirty_threshold",
-    ),
-    (
-        "Pressure",
-        "share of the last 10, 60 and 300 s in which some task waited: /proc/pressure/{memory,io,cpu} some; its bars: memory, 10 s",
-    ),
-    (
-        "Pages",
-        "pages a second allocated, requests a second failed, who allocates most: tracepoint kmem:mm_page_alloc; without it faults a second: /proc/vmstat pgfault",
-    ),
-    (
-        "Reclaim",
-        "reclaims a second for the host (direct) and for limits of cgroups (memcg), seconds stalled in each second, 99 % took less: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
-    ),
-    (
-        "kswapd",
-        "share of the interval at work by node, who asked: tracepoints vmscan:mm_vmscan_kswapd_{wake,sleep}, mm_vmscan_wakeup_kswapd; bytes a second reclaimed: /proc/vmstat pgsteal_kswapd",
-    ),
-    (
-        "TCP",
-        "connections established, segments a second sent, share of them sent again, opens a second, listen drops a second: /proc/net/snmp, /proc/net/netstat",
-    ),
-    ("Links", "bits a second received and sent by interface: rtnetlink IFLA_STATS64"),
-];
+/// Columns of the terminal for the names.
+const NAMES: usize = 20;
 
-/// Every number of a pane: what it is, its unit and its source.
-pub(super) fn lines(pane: usize, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+/// Every number of a pane: those of the first lines and of its own lines, of all columns, and those beside the columns of
+/// the table with the keys.
+pub(super) fn lines(pane: usize, facts: &Facts, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    let mut list = |title: &'static str, rows: &mut dyn Iterator<Item = (&'static str, &'static str)>| {
+    let mut list = |title: &'static str, rows: &mut dyn Iterator<Item = (String, String)>| {
+        let before = lines.len();
         lines.push(Line::styled(title, theme.style(Tone::Title)));
         for (name, about) in rows {
-            for (i, text) in wrap(about, room.saturating_sub(NAMES)).into_iter().enumerate() {
-                let name = if i == 0 { name } else { "" };
+            for (i, text) in wrap(&about, room.saturating_sub(NAMES)).into_iter().enumerate() {
+                let name = if i == 0 { name.as_str() } else { "" };
                 lines.push(Line::from(vec![
                     Span::styled(format!("  {name:<width$} ", width = NAMES - 3), theme.style(Tone::Warn)),
                     Span::raw(text),
                 ]));
             }
         }
+        if lines.len() == before + 1 {
+            lines.pop();
+        }
+    };
+    let about = |n: &Number| match &n.why {
+        Some(why) => (n.name.clone(), format!("not known: {why}; {}", n.about)),
+        None => (n.name.clone(), n.about.clone()),
     };
     let Some(pane) = PANES.get(pane) else { return Vec::new() };
     for (title, columns) in pane.tables {
-        list(title, &mut columns.iter().map(|c| (c.title, c.about)));
+        list(title, &mut columns.iter().map(|c| (c.title.to_owned(), c.about.to_owned())));
     }
-    if matches!(pane.name, "overview" | "memory") {
-        list("Vital signs", &mut ABOUT.iter().copied());
-    }
+    list("Lines of the pane", &mut facts.signs.numbers.iter().map(about));
+    list("Beside the columns", &mut facts.beside.iter().map(about));
+    list("First line", &mut facts.header.numbers.iter().map(about));
     lines
 }
-
-/// Columns of the terminal for the names in the list of numbers.
-const NAMES: usize = 20;

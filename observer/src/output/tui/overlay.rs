@@ -11,7 +11,7 @@ use super::{
     context::{Facts, TableFacts},
     keymap::{Group, KEYMAP, Key},
     numbers,
-    screen::Overlay,
+    screen::{Overlay, Screen},
     stack::draw_lines,
     text::wrap,
     theme::{Theme, Tone},
@@ -25,9 +25,9 @@ use crate::{
 /// Draws an overlay over the middle of an area.
 pub(super) fn draw(
     overlay: Overlay,
-    pane: usize,
-    first: usize,
+    screen: &Screen,
     model: Option<&Model>,
+    facts: &Facts,
     theme: &Theme,
     area: Rect,
     buf: &mut Buffer,
@@ -38,7 +38,7 @@ pub(super) fn draw(
     let (title, lines) = match overlay {
         Overlay::Help => (" Help ", help(theme)),
         Overlay::Coverage => (" Coverage ", coverage(model, theme, room)),
-        Overlay::Numbers => (" Numbers ", numbers::lines(pane, theme, room)),
+        Overlay::Numbers => (" Numbers ", numbers::lines(screen.pane, facts, theme, room)),
     };
     let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let place = Rect { height: wanted.min(area.height), ..place };
@@ -46,7 +46,7 @@ pub(super) fn draw(
     let visible = usize::from(place.height).saturating_sub(2);
     // The last line of a list stands at the bottom; there is nothing to see beyond it.
     let places = lines.len().saturating_sub(visible) + 1;
-    let first = first.min(places - 1);
+    let first = screen.overlay_line.min(places - 1);
     let more = if places > 1 {
         format!(" {} {}-{} of {} ", theme.glyphs.more, first + 1, (first + visible).min(lines.len()), lines.len())
     } else {
@@ -60,7 +60,8 @@ pub(super) fn draw(
     block.render(place, buf);
     let inner = Rect { x: inner.x + u16::from(inner.width > 0), width: inner.width.saturating_sub(2), ..inner };
     draw_lines(buf, inner, lines.get(first..).unwrap_or_default(), theme);
-    Facts { tables: vec![TableFacts { area: place, rows: places, visible, ..TableFacts::default() }], help: None }
+    let tables = vec![TableFacts { area: place, rows: places, visible, ..TableFacts::default() }];
+    Facts { tables, ..Facts::default() }
 }
 
 /// The keys, from the keymap.

@@ -13,10 +13,28 @@ pub(super) enum Overlay {
     Numbers,
 }
 
+/// What the keys act on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The first lines of the screen.
+    Header,
+    /// The lines of numbers of the pane.
+    Signs,
+    /// A table.
+    #[default]
+    Table,
+}
+
 /// Choices within one pane.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct PaneState {
-    /// Table that the keys act on.
+    /// What the keys act on.
+    pub(super) stop: Stop,
+    /// Number of the first lines of the screen that the line at the bottom tells of.
+    pub(super) header_number: usize,
+    /// The same of the lines of numbers.
+    pub(super) sign_number: usize,
+    /// Table that the keys act on, or did.
     pub(super) table: usize,
     /// True if that table has the whole pane.
     pub(super) zoom: bool,
@@ -122,6 +140,20 @@ impl Screen {
         }
     }
 
+    /// Chooses a number of the first lines of the screen or of the pane.
+    pub(super) fn choose_number(&mut self, stop: Stop, number: usize) {
+        if self.overlay.is_none()
+            && let Some(state) = self.panes.get_mut(self.pane)
+        {
+            state.stop = stop;
+            match stop {
+                Stop::Header => state.header_number = number,
+                Stop::Signs => state.sign_number = number,
+                Stop::Table => {}
+            }
+        }
+    }
+
     /// Does what an action asks for; `facts` are those of the last drawing.
     pub(super) fn apply(&mut self, action: Action, facts: &Facts) -> Effect {
         match action {
@@ -154,7 +186,9 @@ impl Screen {
             return;
         }
         let Some(state) = self.panes.get_mut(self.pane) else { return };
-        if state.detail {
+        if state.stop != Stop::Table {
+            state.stop = Stop::Table;
+        } else if state.detail {
             state.detail = false;
         } else if state.zoom {
             state.zoom = false;
@@ -182,8 +216,8 @@ impl Screen {
             self.state().map_or(0, |s| s.table.min(facts.tables.len().saturating_sub(1)))
         };
         let seen = facts.tables.get(table).copied().unwrap_or_default();
-        let last = seen.rows.saturating_sub(1);
-        let moved = |from: usize| {
+        let moved = |from: usize, count: usize| {
+            let last = count.saturating_sub(1);
             let from = from.min(last);
             match action {
                 Action::Rows(n) => from.saturating_add_signed(n).min(last),
@@ -196,10 +230,27 @@ impl Screen {
             }
         };
         if self.overlay.is_some() {
-            self.overlay_line = moved(self.overlay_line);
+            self.overlay_line = moved(self.overlay_line, seen.rows);
         } else if let Some(state) = self.panes.get_mut(self.pane) {
-            state.change(table, |t| t.row = moved(t.row));
+            match state.stop {
+                Stop::Header => state.header_number = moved(state.header_number, facts.header.numbers.len()),
+                Stop::Signs => state.sign_number = moved(state.sign_number, facts.signs.numbers.len()),
+                Stop::Table => state.change(table, |t| t.row = moved(t.row, seen.rows)),
+            }
         }
+    }
+}
+
+/// Gives the keys to what comes so many places after what has them: header, lines of numbers, tables, and round again.
+fn turn_stop(state: &mut PaneState, facts: &Facts, by: usize) {
+    let header = (!facts.header.numbers.is_empty()).then_some((Stop::Header, state.table));
+    let signs = (!facts.signs.numbers.is_empty()).then_some((Stop::Signs, state.table));
+    let tables = (0..facts.tables.len()).map(|i| (Stop::Table, i));
+    let stops: Vec<(Stop, usize)> = header.into_iter().chain(signs).chain(tables).collect();
+    let at = stops.iter().position(|s| *s == (state.stop, state.table));
+    let at = at.or_else(|| stops.iter().position(|s| s.0 == Stop::Table)).unwrap_or(0);
+    if let Some((stop, table)) = stops.get((at + by % stops.len().max(1)) % stops.len().max(1)) {
+        (state.stop, state.table) = (*stop, *table);
     }
 }
 
@@ -207,21 +258,29 @@ impl Screen {
 fn in_pane(state: &mut PaneState, action: Action, facts: &Facts) -> bool {
     let tables = facts.tables.len().max(1);
     let table = state.table.min(tables - 1);
-    let columns = facts.tables.get(table).map_or(0, |t| t.columns);
+    let seen = facts.tables.get(table).copied().unwrap_or_default();
+    let columns = seen.columns;
+    let stops = [!facts.header.numbers.is_empty(), !facts.signs.numbers.is_empty()].iter().filter(|s| **s).count();
+    let before = (facts.tables.len() + stops).saturating_sub(1);
+    let stepped = |from: usize, by: isize, count: usize| {
+        from.min(count.saturating_sub(1)).saturating_add_signed(by).min(count.saturating_sub(1))
+    };
     // Place 0 is the order of the model, place i + 1 is column i.
     let turn = |sort: Option<usize>, by: usize| ((sort.map_or(0, |c| c + 1) + by) % (columns + 1)).checked_sub(1);
     match action {
-        Action::NextTable => state.table = (table + 1) % tables,
-        Action::PreviousTable => state.table = (table + tables - 1) % tables,
-        Action::Table(wanted) if wanted < tables => state.table = wanted,
+        Action::NextTable => turn_stop(state, facts, 1),
+        Action::PreviousTable => turn_stop(state, facts, before),
+        Action::Table(wanted) if wanted < tables => (state.stop, state.table) = (Stop::Table, wanted),
         Action::Zoom => state.zoom = !state.zoom,
         Action::Detail => state.detail = !state.detail,
         Action::SortNext => state.change(table, |t| t.sort = turn(t.sort, 1)),
         Action::SortPrevious => state.change(table, |t| t.sort = turn(t.sort, columns)),
         Action::SortInvert => state.change(table, |t| t.inverted = !t.inverted),
-        Action::Column(by) => {
-            state.change(table, |t| t.column = t.column.saturating_add_signed(by).min(columns.saturating_sub(1)));
-        }
+        Action::Column(by) => match state.stop {
+            Stop::Header => state.header_number = stepped(state.header_number, by, facts.header.numbers.len()),
+            Stop::Signs => state.sign_number = stepped(state.sign_number, by, facts.signs.numbers.len()),
+            Stop::Table => state.change(table, |t| t.column = stepped(t.column, by, columns + seen.numbers)),
+        },
         Action::Filter => return true,
         _ => {}
     }
@@ -235,7 +294,7 @@ mod tests {
 
     fn facts(rows: usize) -> Facts {
         let table = TableFacts { rows, visible: 10, columns: 2, ..TableFacts::default() };
-        Facts { tables: vec![table; 3], help: None }
+        Facts { tables: vec![table; 3], ..Facts::default() }
     }
 
     fn row(screen: &Screen) -> usize {

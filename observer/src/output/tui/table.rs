@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{filter::Filter, text::Cut, theme::Tone};
+use super::{filter::Filter, strip::Strip, text::Cut, theme::Tone};
 use crate::units;
 
 /// A column.
@@ -123,8 +123,8 @@ pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
 }
 
-/// Tells all about the row of that index, one line a fact.
-pub(super) type Details<'a> = Box<dyn Fn(usize) -> Vec<String> + 'a>;
+/// Tells all about the row of that index.
+pub(super) type Details<'a> = Box<dyn Fn(usize) -> Vec<Strip> + 'a>;
 
 /// A table.
 pub(super) struct Table<'a> {
@@ -135,11 +135,9 @@ pub(super) struct Table<'a> {
     /// Rows in the order of the model.
     pub(super) rows: Vec<Row>,
     /// What is to be said beside the title, such as how many rows the snapshot left out.
-    pub(super) note: Option<String>,
+    pub(super) note: Strip,
     /// What to say when there is no row: nothing happened, or it could not be seen and why.
-    pub(super) empty: String,
-    /// What that means.
-    pub(super) empty_tone: Tone,
+    pub(super) empty: Strip,
     /// All about one row.
     pub(super) details: Option<Details<'a>>,
     /// True if the details of the chosen row are always shown.
@@ -155,9 +153,8 @@ impl<'a> Table<'a> {
             title,
             columns,
             rows: Vec::new(),
-            note: None,
-            empty: String::new(),
-            empty_tone: Tone::Dim,
+            note: Strip::default(),
+            empty: Strip::default(),
             details: None,
             always_details: false,
             from: ("", &[]),
@@ -170,7 +167,7 @@ impl<'a> Table<'a> {
     }
 
     /// The same table with words for when it has no row.
-    pub(super) fn empty(self, empty: impl Into<String>) -> Self {
+    pub(super) fn empty(self, empty: impl Into<Strip>) -> Self {
         Self { empty: empty.into(), ..self }
     }
 
@@ -180,12 +177,12 @@ impl<'a> Table<'a> {
     }
 
     /// The same table with a note.
-    pub(super) fn note(self, note: Option<String>) -> Self {
-        Self { note, ..self }
+    pub(super) fn note(self, note: impl Into<Strip>) -> Self {
+        Self { note: note.into(), ..self }
     }
 
     /// The same table with details of its rows.
-    pub(super) fn details(self, details: impl Fn(usize) -> Vec<String> + 'a) -> Self {
+    pub(super) fn details(self, details: impl Fn(usize) -> Vec<Strip> + 'a) -> Self {
         Self { details: Some(Box::new(details)), ..self }
     }
 
@@ -230,7 +227,7 @@ pub(super) struct TableState {
     pub(super) inverted: bool,
     /// Place of the chosen row among those shown.
     pub(super) row: usize,
-    /// Column that the line at the bottom tells of.
+    /// What the line at the bottom tells of: a column, or beyond the last of them a number beside the columns.
     pub(super) column: usize,
 }
 

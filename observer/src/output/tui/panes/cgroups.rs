@@ -1,34 +1,39 @@
-//! Who uses memory: cgroups against their limits, with their containers; processes by what they allocate.
+//! Who uses memory: cgroups against their limits, with their containers; beside them the processes.
 
 use std::collections::HashMap;
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::Pane;
+use super::{Pane, details, processes};
 use crate::{
     model,
     output::tui::{
         cells,
         context::{Context, Facts},
         stack,
-        table::{Cell, Column, Table},
+        strip::{About, Strip},
+        table::{Cell, Column, Origin, Table},
         text::Cut,
         theme::Tone,
     },
     snapshot::{CgroupId, Log2Histogram, coverage::Source},
-    units,
 };
+
+/// Where all about cgroups comes from.
+const FROM: Origin = ("cgroups", &[Source::CGROUPS]);
 
 pub(super) const PANE: Pane = Pane {
     name: "cgroups",
     title: "Cgroups",
+    short: "Cgrp",
+    lists_findings: false,
     first_table: 0,
-    tables: &[("Cgroups", CGROUPS), ("Processes", PROCESSES)],
+    tables: &[("Cgroups", CGROUPS), ("Processes", processes::PROCESSES)],
     draw,
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    stack::draw(ctx, area, buf, &[] as &[Line<'_>], &[cgroups(ctx), processes(ctx)])
+    stack::draw(ctx, area, buf, &[], &[cgroups(ctx), processes::processes(ctx)])
 }
 
 pub(super) const CGROUPS: &[Column] = &[
@@ -70,8 +75,9 @@ pub(super) const CGROUPS: &[Column] = &[
 ];
 
 pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let ctx = *ctx;
     let known = ctx.model.cgroups.as_deref();
-    let stalls = stalls_by_cgroup(ctx);
+    let stalls = stalls_by_cgroup(&ctx);
     let mut list: Vec<&model::cgroup::Cgroup> = known.unwrap_or_default().iter().collect();
     // A small cgroup at its limit must not hide behind large ones that are well.
     list.sort_by_key(|c| !is_in_trouble(c, stalls.get(&Some(c.now.id))));
@@ -109,12 +115,12 @@ pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
     Table::new("Cgroups", CGROUPS)
         .from("cgroups", &[Source::CGROUPS])
         .rows(list.iter().map(|c| row(c)))
-        .note(known.map(|_| note(ctx)))
+        .note(known.map(|_| note(&ctx)).unwrap_or_default())
         .empty(match known {
-            Some(_) => "no memory cgroup".to_owned(),
-            None => ctx.no_data("cgroups", &[Source::CGROUPS]),
+            Some(_) => "no memory cgroup".into(),
+            None => Strip::reason(ctx.no_data("cgroups", &[Source::CGROUPS])),
         })
-        .details(move |i| list.get(i).map(|c| cgroup_details(c)).unwrap_or_default())
+        .details(move |i| list.get(i).map(|c| details::cgroup(&ctx, c)).unwrap_or_default())
 }
 
 /// The path, and the pod and container that it belongs to.
@@ -124,11 +130,18 @@ fn name(c: &model::cgroup::Cgroup) -> String {
     if words.is_empty() { c.now.path.to_string() } else { format!("{} {}", words.join("/"), c.now.path) }
 }
 
-fn note(ctx: &Context<'_>) -> String {
-    let order = "those in trouble first, then by usage".to_owned();
+const DYING: About = About::new(
+    "removed ones",
+    "number of removed cgroups that still hold memory",
+    "/proc/cgroups (v1), cgroup.stat nr_dying_descendants (v2)",
+    FROM,
+);
+
+fn note(ctx: &Context<'_>) -> Strip {
+    let order = Strip::default().label("those in trouble first");
     match ctx.model.cgroup_summary.as_ref().and_then(|s| s.dying).filter(|dying| *dying > 0) {
-        Some(dying) => format!("{order}; {} removed ones still hold memory", units::count(dying as f64)),
-        None => order,
+        Some(dying) => order.label("; ").count(&DYING, Some(dying)).label(" removed ones still hold memory"),
+        None => order.label(", then by usage"),
     }
 }
 
@@ -137,29 +150,6 @@ fn is_in_trouble(c: &model::cgroup::Cgroup, stalls: Option<&CgroupStalls>) -> bo
     c.limit_ratio.is_some_and(|r| r >= 0.9)
         || stalls.and_then(|s| s.ratio).is_some_and(|r| r >= 0.01)
         || c.oom_kills.is_some_and(|n| n > 0)
-}
-
-fn cgroup_details(c: &model::cgroup::Cgroup) -> Vec<String> {
-    let bytes = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bytes);
-    let mut lines = vec![format!("{}  id {}", c.now.path, c.now.id.0)];
-    if let Some(stat) = &c.now.stat {
-        let known = stat.iter().filter_map(|(name, value)| Some((name, value?)));
-        let facts: Vec<String> = known
-            .map(|(name, v)| match name {
-                "pgfault" | "pgmajfault" => format!("{name} {}", units::count(v as f64)),
-                _ => format!("{name} {}", units::bytes(v as f64)),
-            })
-            .collect();
-        lines.push(facts.join(", "));
-    }
-    lines.push(format!(
-        "high {}, swap {}, limit hits {}, high hits {}",
-        bytes(c.now.high),
-        bytes(c.now.swap),
-        units::or_unknown(c.now.limit_hits.map(|n| n as f64), units::count),
-        units::or_unknown(c.now.high_hits.map(|n| n as f64), units::count)
-    ));
-    lines
 }
 
 /// Stalls of both kinds of one cgroup.
@@ -177,134 +167,4 @@ fn stalls_by_cgroup(ctx: &Context<'_>) -> HashMap<Option<CgroupId>, CgroupStalls
         sum.latency_ns.add(&c.latency_ns);
     }
     sums
-}
-
-pub(super) const PROCESSES: &[Column] = &[
-    Column::number("pid", 7, "process id: tracepoint kmem:mm_page_alloc, /proc/PID"),
-    Column::text("process", 12, "name of the task that last allocated: tracepoint kmem:mm_page_alloc"),
-    Column::number("alloc/s", 9, "bytes a second handed out: tracepoint kmem:mm_page_alloc"),
-    Column::number("pages/s", 8, "pages a second handed out: tracepoint kmem:mm_page_alloc").rank(2),
-    Column::number("requests", 8, "requests a second that were met: tracepoint kmem:mm_page_alloc").rank(3),
-    Column::number("failed/s", 8, "requests a second that got no page: tracepoint kmem:mm_page_alloc with a null page")
-        .rank(1),
-    Column::number("rss", 8, "bytes, resident set: /proc/PID/stat").from("processes", &[Source::PROCESSES]),
-    Column::number("swap", 8, "bytes in swap: /proc/PID/status VmSwap").from("processes", &[Source::PROCESSES]).rank(2),
-    Column::number("tables", 8, "bytes of page tables: /proc/PID/status VmPTE")
-        .from("processes", &[Source::PROCESSES])
-        .rank(7),
-    Column::number(
-        "stalled",
-        7,
-        "seconds stalled in each second: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
-    )
-    .from("reclaim", &[])
-    .rank(1),
-    Column::number("majflt", 7, "faults that read from a device since the process began: /proc/PID/stat majflt")
-        .from("processes", &[Source::PROCESSES])
-        .rank(5),
-    Column::number("oom adj", 7, "adjustment of the OOM score, -1000 to 1000: /proc/PID/oom_score_adj")
-        .from("processes", &[Source::PROCESSES])
-        .rank(6),
-    Column::text("cgroup", 14, "memory cgroup of the process: task_struct cgroups").cut(Cut::Start).rank(4),
-];
-
-/// Processes by what they allocate; without the probe, by what they hold.
-pub(super) fn processes<'a>(ctx: &Context<'a>) -> Table<'a> {
-    let listed: HashMap<u32, &crate::snapshot::process::Process> =
-        ctx.model.processes.iter().flat_map(|p| &p.list).map(|p| (p.pid, p)).collect();
-    let mut stalled: HashMap<u32, f64> = HashMap::new();
-    for p in ctx.model.reclaim.iter().flat_map(|r| &r.processes) {
-        *stalled.entry(p.pid).or_default() += p.stalls.stalled_ratio.unwrap_or(0.0);
-    }
-    let stalled_of = |pid: u32| ctx.model.reclaim.as_ref().map(|_| stalled.get(&pid).copied().unwrap_or(0.0));
-    let known = |pid: u32| {
-        let p = listed.get(&pid);
-        let adjust = p.and_then(|p| p.oom_score_adj).map(f64::from);
-        (
-            [
-                cells::bytes(p.map(|p| p.rss)),
-                cells::bytes(p.and_then(|p| p.swap)),
-                cells::bytes(p.and_then(|p| p.page_tables)),
-            ],
-            cells::ratio(stalled_of(pid)).warn_from(0.01, 0.2),
-            cells::count(p.map(|p| p.major_faults)),
-            Cell::number(adjust, |n| format!("{n:.0}")),
-        )
-    };
-    let page_size = ctx.model.host.page_size;
-    match ctx.model.page_alloc.as_ref() {
-        Some(alloc) => {
-            let rows = alloc.processes.iter().map(|p| {
-                let ([rss, swap, tables], stalled, major, adjust) = known(p.pid);
-                let name = if p.pid == 0 { Cell::text("(idle: interrupts)") } else { Cell::text(p.comm.as_str()) };
-                vec![
-                    cells::id(p.pid.into()),
-                    name,
-                    cells::byte_rate(p.allocs.pages.zip(page_size).map(|(pages, size)| pages * size as f64)),
-                    cells::rate(p.allocs.pages),
-                    cells::rate(p.allocs.allocations),
-                    cells::trouble(p.allocs.failures),
-                    rss,
-                    swap,
-                    tables,
-                    stalled,
-                    major,
-                    adjust,
-                    cells::cgroup(p.cgroup_path.as_ref(), p.cgroup),
-                ]
-            });
-            let other = alloc.other.counts.pages();
-            Table::new("Processes", PROCESSES)
-                .from("page_alloc", &[Source::PROCESSES])
-                .rows(rows)
-                .note(Some(match other {
-                    0 => "by pages allocated".to_owned(),
-                    n => format!("by pages allocated; {} more pages in no row", units::count(n as f64)),
-                }))
-                .empty("no process allocated a page")
-                .details(move |i| alloc.processes.get(i).map(process_details).unwrap_or_default())
-        }
-        None => {
-            let rows = ctx.model.processes.iter().flat_map(|p| &p.list).map(|p| {
-                let ([rss, swap, tables], stalled, major, adjust) = known(p.pid);
-                let unknown = || Cell::number(None, units::count);
-                vec![
-                    cells::id(p.pid.into()),
-                    Cell::text(p.comm.as_str()),
-                    unknown(),
-                    unknown(),
-                    unknown(),
-                    unknown(),
-                    rss,
-                    swap,
-                    tables,
-                    stalled,
-                    major,
-                    adjust,
-                    Cell::text_or_unknown(None::<&str>),
-                ]
-            });
-            Table::new("Processes", PROCESSES)
-                .from("page_alloc", &[Source::PROCESSES])
-                .rows(rows)
-                .note(Some(format!("by rss; allocations {}", ctx.no_data("page_alloc", &[]))))
-                .empty(ctx.no_data("processes", &[Source::PROCESSES]))
-        }
-    }
-}
-
-fn process_details(p: &model::page_alloc::Process) -> Vec<String> {
-    let path = p.cgroup_path.as_ref().map_or(units::UNKNOWN, |n| n.as_str());
-    let counts = &p.allocs.counts;
-    let orders = counts.allocated.iter().zip(&counts.failed).enumerate().filter(|(_, (a, f))| **a + **f > 0);
-    let orders: Vec<String> = orders
-        .map(|(order, (met, failed))| match failed {
-            0 => format!("order {order}: {}", units::count(*met as f64)),
-            n => format!("order {order}: {} and {} failed", units::count(*met as f64), units::count(*n as f64)),
-        })
-        .collect();
-    vec![
-        format!("{} ({})  cgroup {path}", p.comm, p.pid),
-        format!("requests in the interval by order: {}", orders.join(", ")),
-    ]
 }

@@ -8,6 +8,7 @@ use crate::{
         cells,
         context::{Context, Facts},
         stack,
+        strip::{About, Strip},
         table::{Cell, Column, Table},
         text::Cut,
         theme::Tone,
@@ -20,6 +21,8 @@ use crate::{
 pub(super) const PANE: Pane = Pane {
     name: "memory",
     title: "Memory",
+    short: "Mem",
+    lists_findings: false,
     first_table: 0,
     tables: &[
         ("Where RAM is", PARTS),
@@ -33,9 +36,8 @@ pub(super) const PANE: Pane = Pane {
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    let head = vitals::pressure_lines(ctx, usize::from(area.width));
     let tables = [parts(ctx), zones(ctx), slabs(ctx), tmpfs(ctx), swap(ctx), nodes(ctx)];
-    stack::draw(ctx, area, buf, &head, &tables)
+    stack::draw(ctx, area, buf, &vitals::memory_lines(ctx), &tables)
 }
 
 const PARTS: &[Column] = &[
@@ -49,7 +51,9 @@ const PARTS: &[Column] = &[
 fn parts<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Where RAM is", PARTS).from("memory", &[Source::MEMINFO]);
     let memory = &ctx.model.memory;
-    let Some(breakdown) = &memory.breakdown else { return table.empty(ctx.no_data("memory", &[Source::MEMINFO])) };
+    let Some(breakdown) = &memory.breakdown else {
+        return table.empty(Strip::reason(ctx.no_data("memory", &[Source::MEMINFO])));
+    };
     let total = breakdown.total.max(1) as f64;
     let growth = &memory.growth;
     let grows = |source: &str| {
@@ -74,10 +78,17 @@ fn parts<'a>(ctx: &Context<'a>) -> Table<'a> {
     let last = row("in no counter", rest, blank(), "MemTotal less all others");
     let rows = parts.iter().map(|p| row(p.name, p.bytes, grows(p.source).unwrap_or_else(blank), p.source));
     table.rows(rows.chain([last])).note(match breakdown.not_counted.as_slice() {
-        [] => None,
-        missing => Some(format!("not read: {}", missing.join(", "))),
+        [] => Strip::default(),
+        missing => Strip::default().label("not read: ").words(&NOT_READ, missing.join(", "), Tone::Warn),
     })
 }
+
+const NOT_READ: About = About::new(
+    "not read",
+    "counters of bytes that this kernel does not tell, or that could not be read",
+    "/proc/meminfo, /proc/vmstat",
+    ("memory", &[Source::MEMINFO]),
+);
 
 const ZONES: &[Column] = &[
     Column::word("node", 4, "NUMA node: /proc/zoneinfo"),
@@ -113,8 +124,8 @@ fn zones<'a>(ctx: &Context<'a>) -> Table<'a> {
             ]
         }))
         .empty(match zones {
-            Some(_) => "the kernel lists no zone".to_owned(),
-            None => ctx.no_data("memory", &[Source::ZONEINFO]),
+            Some(_) => "the kernel lists no zone".into(),
+            None => Strip::reason(ctx.no_data("memory", &[Source::ZONEINFO])),
         })
 }
 
@@ -141,7 +152,9 @@ const SLABS: &[Column] = &[
 
 fn slabs<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Slab", SLABS).from("slab", &[Source::SLABINFO]);
-    let Some(slabs) = &ctx.model.memory.slabs else { return table.empty(ctx.no_data("slab", &[Source::SLABINFO])) };
+    let Some(slabs) = &ctx.model.memory.slabs else {
+        return table.empty(Strip::reason(ctx.no_data("slab", &[Source::SLABINFO])));
+    };
     table.rows(slabs.iter().map(|c| {
         vec![
             Cell::text(c.now.name.as_str()),
@@ -170,10 +183,11 @@ const TMPFS: &[Column] = &[
 
 fn tmpfs<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("tmpfs", TMPFS).from("tmpfs", &[Source::TMPFS]);
-    let Some(shmem) = &ctx.model.memory.shmem else { return table.empty(ctx.no_data("tmpfs", &[Source::TMPFS])) };
-    let outside = units::or_unknown(shmem.outside.map(|b| b as f64), units::bytes);
+    let Some(shmem) = &ctx.model.memory.shmem else {
+        return table.empty(Strip::reason(ctx.no_data("tmpfs", &[Source::TMPFS])));
+    };
     let used = shmem.tmpfs.iter().filter(|t| t.now.used > 0);
-    let note = format!("and {outside} of shared memory in no mount: memfd, System V, shared mappings");
+    let note = Strip::default().label("and ").bytes(&OUTSIDE, shmem.outside).label(" in no mount");
     table
         .rows(used.map(|t| {
             vec![
@@ -188,9 +202,16 @@ fn tmpfs<'a>(ctx: &Context<'a>) -> Table<'a> {
                 t.now.seen_by_pid.map_or_else(|| Cell::text("").tone(Tone::Dim), |pid| cells::id(pid.into())),
             ]
         }))
-        .note(Some(note))
+        .note(note)
         .empty("every tmpfs is empty")
 }
+
+const OUTSIDE: About = About::new(
+    "in no mount",
+    "bytes of shared memory in no tmpfs that is mounted: memfd, System V, shared mappings",
+    "/proc/meminfo Shmem less every tmpfs",
+    ("tmpfs", &[Source::TMPFS, Source::MEMINFO]),
+);
 
 const SWAP: &[Column] = &[
     Column::text("device", 16, "path of the device or file, or the zram device: /proc/swaps, /sys/block/zramN"),
@@ -202,7 +223,9 @@ const SWAP: &[Column] = &[
 
 fn swap<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Swap", SWAP).from("swap", &[Source::SWAPS]);
-    let Some(swap) = &ctx.model.memory.swap else { return table.empty(ctx.no_data("swap", &[Source::SWAPS])) };
+    let Some(swap) = &ctx.model.memory.swap else {
+        return table.empty(Strip::reason(ctx.no_data("swap", &[Source::SWAPS])));
+    };
     let blank = || Cell::text("").tone(Tone::Dim);
     let devices = swap.devices.iter().map(|d| {
         let priority = Cell::number(Some(d.priority.into()), |n| format!("{n:.0}"));
@@ -233,7 +256,9 @@ const NODES: &[Column] = &[
 
 fn nodes<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("NUMA nodes", NODES).from("nodes", &[Source::NODES]);
-    let Some(nodes) = &ctx.model.memory.nodes else { return table.empty(ctx.no_data("nodes", &[Source::NODES])) };
+    let Some(nodes) = &ctx.model.memory.nodes else {
+        return table.empty(Strip::reason(ctx.no_data("nodes", &[Source::NODES])));
+    };
     table
         .rows(nodes.iter().map(|n| {
             let info = n.now.meminfo.as_ref();

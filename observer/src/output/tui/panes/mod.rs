@@ -1,11 +1,14 @@
 //! The panes. Adding one is a file here, a row in [`PANES`] and a screen snapshot.
 
 mod cgroups;
+mod connection;
+mod details;
 mod memory;
 mod network;
 mod oom;
 mod overview;
 mod pages;
+mod processes;
 mod reclaim;
 
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -21,6 +24,10 @@ pub struct Pane {
     pub name: &'static str,
     /// Its name on the tab.
     pub title: &'static str,
+    /// The same where there is little room.
+    pub(super) short: &'static str,
+    /// True if it lists the findings, which the other panes name the worst of.
+    pub(super) lists_findings: bool,
     /// Table that has the keys at first.
     pub(super) first_table: usize,
     /// Its tables, for the list of all numbers.

@@ -1,29 +1,28 @@
 //! Network: TCP of observer's own namespace, connections and what limits them, namespaces, closed connections, links.
 
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::Pane;
+use super::{Pane, connection};
 use crate::{
     model::tcp::Connection,
     output::tui::{
         cells,
         context::{Context, Facts},
         stack,
-        table::{Cell, Column, Table},
-        text::{Cut, sparkline},
+        strip::{About, Strip},
+        table::{Cell, Column, Origin, Table},
+        text::Cut,
         theme::Tone,
+        vitals,
     },
-    snapshot::{coverage::Source, tcp::State, tcp::ends},
-    units,
+    snapshot::{coverage::Source, tcp::ends},
 };
 
 pub(super) const PANE: Pane = Pane {
     name: "network",
     title: "Network",
+    short: "Net",
+    lists_findings: false,
     first_table: 0,
     tables: &[
         ("Connections", CONNECTIONS),
@@ -36,54 +35,7 @@ pub(super) const PANE: Pane = Pane {
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx)];
-    stack::draw(ctx, area, buf, &own_namespace(ctx, usize::from(area.width)), &tables)
-}
-
-/// Counters of observer's own network namespace.
-fn own_namespace(ctx: &Context<'_>, room: usize) -> Vec<Line<'static>> {
-    let theme = ctx.theme;
-    let own = &ctx.model.tcp.own;
-    let rate = |v: Option<f64>| units::or_unknown(v, units::per_second);
-    let label = |text: &str| Span::styled(text.to_owned(), theme.style(Tone::Dim));
-    let bad = |v: Option<f64>| {
-        let tone = if v.is_some_and(|v| v > 0.0) { Tone::Warn } else { Tone::Plain };
-        Span::styled(rate(v), theme.style(tone))
-    };
-    // Where nothing was sent there is no share of it.
-    let ratio = own.retrans_ratio.map(|r| format!(" = {}", units::percent(r))).unwrap_or_default();
-    let ratio_tone = match own.retrans_ratio {
-        Some(r) if r >= 0.05 => Tone::Bad,
-        Some(r) if r >= 0.01 => Tone::Warn,
-        _ => Tone::Plain,
-    };
-    let bars = sparkline(&ctx.trend(|p| p.retrans), room.saturating_sub(84).min(60), 0.01, theme.glyphs);
-    let first = Line::from(vec![
-        label("TCP here  established "),
-        Span::raw(units::or_unknown(own.established.map(|n| n as f64), units::count)),
-        label("  connects "),
-        Span::raw(rate(own.active_opens)),
-        label("  accepts "),
-        Span::raw(rate(own.passive_opens)),
-        label("  segments out "),
-        Span::raw(rate(own.out_segs)),
-    ]);
-    let second = Line::from(vec![
-        label("retransmits "),
-        bad(own.retrans_segs),
-        Span::styled(ratio, theme.style(ratio_tone)),
-        label("  timeouts "),
-        bad(own.timeouts),
-        label("  listen drops "),
-        bad(own.listen_drops),
-        label("  resets sent "),
-        Span::raw(rate(own.resets_sent)),
-        Span::styled(format!("  {bars}"), theme.style(ratio_tone)),
-    ]);
-    let mut lines = vec![first, second];
-    if own.established.is_none() {
-        lines.push(Line::styled(ctx.no_data("tcp", &[Source::SNMP, Source::NETSTAT]), theme.style(Tone::Warn)));
-    }
-    lines
+    stack::draw(ctx, area, buf, &vitals::own_namespace(ctx), &tables)
 }
 
 pub(super) const CONNECTIONS: &[Column] = &[
@@ -105,13 +57,13 @@ pub(super) const CONNECTIONS: &[Column] = &[
 pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Connections", CONNECTIONS).from("tcp.sockets", &[]);
     let Some(open) = &ctx.model.tcp.sockets else {
-        return table.empty(ctx.no_data("tcp.sockets", &["tcp", "sockets"]));
+        return table.empty(Strip::reason(ctx.no_data("tcp.sockets", &["tcp", "sockets"])));
     };
     let row = |c: &Connection| {
         let info = &c.now.info;
         vec![
             Cell::text(ends(&c.now)),
-            Cell::text(state(c.now.state)),
+            Cell::text(connection::state(c.now.state)),
             cells::bit_rate(c.tx),
             cells::bit_rate(c.rx),
             cells::seconds(info.srtt_ns.map(|ns| ns as f64 / 1e9)),
@@ -125,91 +77,34 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::id(c.now.netns),
         ]
     };
-    let mut note = format!("{} listening, {} namespaces", open.listening, open.namespaces);
+    let note = Strip::default().count(&LISTENING, Some(open.listening)).label(" listening, ");
+    let mut note = note.count(&OPEN_NAMESPACES, Some(open.namespaces)).label(" namespaces");
     if open.namespaces_not_read > 0 {
-        note = format!("{note}, {} not readable", open.namespaces_not_read);
+        note = note.label(", ").count(&NOT_READ, Some(open.namespaces_not_read)).label(" not readable");
     }
     if open.not_listed > 0 {
-        note = format!("{note}, {} more connections in no row", open.not_listed);
+        note = note.label(", ").count(&NOT_LISTED, Some(open.not_listed)).label(" more in no row");
     }
     table
         .rows(open.list.iter().map(row))
-        .note(Some(note))
+        .note(note)
         .empty("no open connection")
-        .details(|i| open.list.get(i).map(connection_details).unwrap_or_default())
+        .details(|i| open.list.get(i).map(connection::details).unwrap_or_default())
 }
 
-/// The state in the words of RFC 9293.
-fn state(state: State) -> &'static str {
-    match state {
-        State::Established => "ESTABLISHED",
-        State::SynSent => "SYN-SENT",
-        State::SynRecv => "SYN-RECV",
-        State::FinWait1 => "FIN-WAIT-1",
-        State::FinWait2 => "FIN-WAIT-2",
-        State::TimeWait => "TIME-WAIT",
-        State::Close => "CLOSE",
-        State::CloseWait => "CLOSE-WAIT",
-        State::LastAck => "LAST-ACK",
-        State::Listen => "LISTEN",
-        State::Closing => "CLOSING",
-        State::NewSynRecv => "NEW-SYN-RECV",
-    }
-}
-
-fn connection_details(c: &Connection) -> Vec<String> {
-    let info = &c.now.info;
-    let bytes = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bytes);
-    let count = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::count);
-    let time = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64 / 1e9), units::seconds);
-    let bits = |v: Option<u64>| units::or_unknown(v.map(|v| v as f64), units::bits_per_second);
-    let ratio = |v: Option<f64>| units::or_unknown(v, units::percent);
-    vec![
-        format!(
-            "{}  {}  uid {}  inode {}  netns {}",
-            ends(&c.now),
-            state(c.now.state),
-            c.now.uid,
-            c.now.inode,
-            c.now.netns
-        ),
-        format!(
-            "since it began: acknowledged {}, sent {}, sent again {}, received {}, segments out {} in {} again {}",
-            bytes(info.bytes_acked),
-            bytes(info.bytes_sent),
-            bytes(info.bytes_retrans),
-            bytes(info.bytes_received),
-            count(info.segs_out),
-            count(info.segs_in),
-            count(info.retrans_segs)
-        ),
-        format!(
-            "rtt {} (least {}), cwnd {}, ssthresh {}, mss {}, in flight {}, time-outs in a row {}",
-            time(info.srtt_ns),
-            time(info.min_rtt_ns),
-            count(info.cwnd.map(u64::from)),
-            info.ssthresh.map_or("none known".to_owned(), |n| units::count(n.into())),
-            bytes(info.mss.map(u64::from)),
-            count(info.packets_out.map(u64::from)),
-            count(info.backoff.map(u64::from))
-        ),
-        format!(
-            "windows: peer's {}, ours {}, not yet sent {}; pacing {}, delivery {}",
-            bytes(info.snd_wnd.map(u64::from)),
-            bytes(info.rcv_wnd.map(u64::from)),
-            bytes(info.notsent_bytes),
-            info.pacing_rate.map_or("none known".to_owned(), |r| units::bits_per_second(r as f64)),
-            bits(info.delivery_rate)
-        ),
-        format!(
-            "of the interval: busy {}, limited by the peer's window {}, by the send buffer {}; sent again {} of segments",
-            ratio(c.busy_ratio),
-            ratio(c.rwnd_limited_ratio),
-            ratio(c.sndbuf_limited_ratio),
-            ratio(c.retrans_ratio)
-        ),
-    ]
-}
+const SOCKETS: Origin = ("tcp.sockets", &[]);
+const LISTENING: About =
+    About::new("listening", "number of sockets that listen, in all namespaces", "iter/tcp", SOCKETS);
+const OPEN_NAMESPACES: About =
+    About::new("namespaces", "number of network namespaces that were read", "/proc/PID/ns/net", SOCKETS);
+const NOT_READ: About =
+    About::new("not readable", "number of network namespaces that could not be entered", "setns(2)", SOCKETS);
+const NOT_LISTED: About = About::new(
+    "in no row",
+    "number of connections that are left out of the snapshot, those that send least",
+    "iter/tcp",
+    SOCKETS,
+);
 
 const LINKS: &[Column] = &[
     Column::text("link", 10, "name of the interface: rtnetlink IFLA_IFNAME"),
@@ -245,8 +140,8 @@ fn links<'a>(ctx: &Context<'a>) -> Table<'a> {
             ]
         }))
         .empty(match list {
-            Some(_) => "no interface".to_owned(),
-            None => ctx.no_data("links", &[Source::LINKS]),
+            Some(_) => "no interface".into(),
+            None => Strip::reason(ctx.no_data("links", &[Source::LINKS])),
         })
 }
 
@@ -292,10 +187,10 @@ fn namespaces<'a>(ctx: &Context<'a>) -> Table<'a> {
                 cells::count(n.now.resets_received),
             ]
         }))
-        .note(list.map(|_| "counts since the probes were attached".to_owned()))
+        .note(if list.is_some() { "counts since the probes were attached" } else { "" })
         .empty(match list {
-            Some(_) => "no connection was opened or closed since the probes were attached".to_owned(),
-            None => ctx.no_data("tcp.namespaces", &["tcp"]),
+            Some(_) => "no connection was opened or closed since the probes were attached".into(),
+            None => Strip::reason(ctx.no_data("tcp.namespaces", &["tcp"])),
         })
 }
 
@@ -332,7 +227,7 @@ fn closed<'a>(ctx: &Context<'a>) -> Table<'a> {
             ]
         }))
         .empty(match list {
-            Some(_) => "no connection closed".to_owned(),
-            None => ctx.no_data("tcp.closed", &["tcp"]),
+            Some(_) => "no connection closed".into(),
+            None => Strip::reason(ctx.no_data("tcp.closed", &["tcp"])),
         })
 }

@@ -1,10 +1,6 @@
 //! OOM kills, newest first: who asked for memory, who was killed, and which reclaim came before.
 
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Pane;
 use crate::{
@@ -13,7 +9,8 @@ use crate::{
         cells,
         context::{Context, Facts},
         stack,
-        table::{Cell, Column, Table, Value},
+        strip::{About, Strip},
+        table::{Cell, Column, Origin, Table, Value},
         text::Cut,
         theme::Tone,
     },
@@ -27,6 +24,8 @@ use crate::{
 pub(super) const PANE: Pane = Pane {
     name: "oom",
     title: "OOM",
+    short: "OOM",
+    lists_findings: false,
     first_table: 0,
     tables: &[("Kills", KILLS), ("Cgroups with kills", CGROUPS)],
     draw,
@@ -36,32 +35,44 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     stack::draw(ctx, area, buf, &counts(ctx), &[kills(ctx), cgroups(ctx)])
 }
 
-fn counts(ctx: &Context<'_>) -> Vec<Line<'static>> {
-    let theme = ctx.theme;
-    let label = |text: &str| Span::styled(text.to_owned(), theme.style(Tone::Dim));
-    let kernel = ctx.model.memory.vm.oom_kills;
-    let from_vmstat = match kernel {
-        Some(n) => {
-            Span::styled(format!("{n} in this interval"), theme.style(if n > 0 { Tone::Bad } else { Tone::Plain }))
-        }
-        None => Span::raw(units::UNKNOWN),
-    };
+const OOM: Origin = ("oom", &[Source::VMSTAT]);
+const SINCE: About =
+    About::new("kills", "number of kills since the probe was attached", "tracepoint oom:mark_victim", OOM);
+const KEPT: About =
+    About::new("details kept", "number of kills whose details are kept, the newest", "ring buffer of the probe", OOM);
+const LOST: About = About::new(
+    "details lost",
+    "number of kills whose details found no place in the ring buffer",
+    "counter of the probe",
+    OOM,
+);
+const OF_KERNEL: About = About::new(
+    "oom_kill",
+    "number of kills in the interval, as the kernel counts them",
+    "/proc/vmstat oom_kill",
+    ("memory", &[Source::VMSTAT]),
+);
+
+fn counts(ctx: &Context<'_>) -> Vec<Strip> {
+    let bad_if = |n: u64, otherwise| if n > 0 { Tone::Bad } else { otherwise };
+    let count =
+        |strip: Strip, about: &About, n: u64, otherwise| strip.words(about, n.to_string(), bad_if(n, otherwise));
     let line = match &ctx.model.oom {
         Some(oom) => {
-            let lost = if oom.events_lost > 0 { Tone::Bad } else { Tone::Plain };
-            vec![
-                label("Kills since the probe was attached "),
-                Span::styled(oom.kills.to_string(), theme.style(if oom.kills > 0 { Tone::Bad } else { Tone::Good })),
-                label("  details kept "),
-                Span::raw(oom.recent.len().to_string()),
-                label("  details lost "),
-                Span::styled(oom.events_lost.to_string(), theme.style(lost)),
-            ]
+            let strip =
+                count(Strip::default().label("Kills since the probe was attached "), &SINCE, oom.kills, Tone::Good);
+            let kept = oom.recent.len().to_string();
+            let strip = strip.label("  details kept ").words(&KEPT, kept, Tone::Plain);
+            count(strip.label("  details lost "), &LOST, oom.events_lost, Tone::Plain)
         }
-        None => vec![Span::styled("The OOM probe does not run", theme.style(Tone::Warn))],
+        None => Strip::default().label_toned("Kills ", Tone::Warn).missing(&SINCE, ctx),
     };
-    let second = vec![label("oom_kill of /proc/vmstat  "), from_vmstat];
-    vec![Line::from(line), Line::from(second)]
+    let second = Strip::default().label("oom_kill of /proc/vmstat  ");
+    let second = match ctx.model.memory.vm.oom_kills {
+        Some(n) => count(second, &OF_KERNEL, n, Tone::Plain).label(" in this interval"),
+        None => second.words_or_unknown(&OF_KERNEL, None::<String>),
+    };
+    vec![line, second]
 }
 
 const KILLS: &[Column] = &[
@@ -94,9 +105,10 @@ fn kills<'a>(ctx: &Context<'a>) -> Table<'a> {
     let mut table = Table::new("Kills", KILLS).from("oom", &[Source::VMSTAT]);
     table.always_details = true;
     let Some(oom) = &ctx.model.oom else {
-        return table.empty(format!("{}. Kills by cgroup, below, still count.", ctx.no_data("oom", &[Source::VMSTAT])));
+        let why = ctx.no_data("oom", &[Source::VMSTAT]);
+        return table.empty(Strip::reason(why).label(". Kills by cgroup, below, still count."));
     };
-    let since = ctx.timeline.first().map_or(units::UNKNOWN.to_owned(), |s| ctx.time_of_day(s.realtime_ns));
+    let since = ctx.timeline.first().map(|s| ctx.time_of_day(s.realtime_ns));
     let ctx = *ctx;
     table
         .rows(oom.recent.iter().map(|k| {
@@ -118,40 +130,86 @@ fn kills<'a>(ctx: &Context<'a>) -> Table<'a> {
             ]
         }))
         .empty(if oom.kills > 0 {
-            format!("{} kills, and the details of none were kept", oom.kills)
+            Strip::sentence().count(&SINCE, Some(oom.kills)).label(" kills, and the details of none were kept")
         } else {
-            format!("no kill seen since {since}")
+            Strip::sentence().label("no kill seen since ").words_or_unknown(&BEGUN, since)
         })
         .details(move |i| oom.recent.get(i).map(|k| kill_details(&ctx, k)).unwrap_or_default())
 }
 
-fn kill_details(ctx: &Context<'_>, k: &Kill) -> Vec<String> {
-    let cgroup = |t: &OomTask| match (&t.cgroup_path, t.cgroup) {
-        (Some(path), _) => path.to_string(),
-        (None, Some(id)) => format!("id {} (its path is not known)", id.0),
-        (None, None) => units::UNKNOWN.to_owned(),
+const BEGUN: About =
+    About::new("since", "time of day of the first snapshot of this screen", "CLOCK_REALTIME", ("", &[]));
+const KILL: [About; 6] = [
+    About::new("kill", "number of the kill since the probe was attached", "tracepoint oom:mark_victim", OOM),
+    About::new("at", "time of day of the kill", "tracepoint oom:mark_victim, CLOCK_MONOTONIC", OOM),
+    About::new("killed", "process that was killed and its pid", "tracepoint oom:mark_victim", OOM),
+    About::new("cgroup", "memory cgroup, a path, or its number where no path is known", "task_struct cgroups", OOM),
+    About::new(
+        "for a request of",
+        "process whose request led to the kill and its pid",
+        "current at oom:mark_victim",
+        OOM,
+    ),
+    About::new("cgroup", "memory cgroup, a path, or its number where no path is known", "task_struct cgroups", OOM),
+];
+
+fn kill_details(ctx: &Context<'_>, k: &Kill) -> Vec<Strip> {
+    let path = |t: &OomTask| match (&t.cgroup_path, t.cgroup) {
+        (Some(path), _) => Some(path.to_string()),
+        (None, Some(id)) => Some(format!("id {} (its path is not known)", id.0)),
+        (None, None) => None,
     };
+    let [number, at, killed, of_killed, asker, of_asker] = &KILL;
+    let event = &k.event;
     vec![
-        format!("Kill {} at {}", k.event.sequence, ctx.time_of_day_monotonic(k.event.monotonic_ns)),
-        format!("killed: {} in cgroup {}", task(&k.event.victim), cgroup(&k.event.victim)),
-        format!("for a request of: {} in cgroup {}", task(&k.event.trigger), cgroup(&k.event.trigger)),
-        k.event.last_reclaim.as_ref().map_or_else(|| "no reclaim of the asker was seen before".to_owned(), reclaim),
+        Strip::sentence().label("Kill ").words(number, event.sequence.to_string(), Tone::Plain).label(" at ").words(
+            at,
+            ctx.time_of_day_monotonic(event.monotonic_ns),
+            Tone::Plain,
+        ),
+        Strip::sentence()
+            .label("killed: ")
+            .words(killed, task(&event.victim), Tone::Plain)
+            .label(" in cgroup ")
+            .words_or_unknown(of_killed, path(&event.victim)),
+        Strip::sentence()
+            .label("for a request of: ")
+            .words(asker, task(&event.trigger), Tone::Plain)
+            .label(" in cgroup ")
+            .words_or_unknown(of_asker, path(&event.trigger)),
+        event.last_reclaim.as_ref().map_or_else(|| "no reclaim of the asker was seen before".into(), reclaim),
     ]
 }
 
-fn reclaim(r: &OomReclaim) -> String {
-    let ns = |ns: u64| units::seconds(ns as f64 / 1e9);
-    let what = match (r.reclaimed_bytes, r.duration_ns) {
-        (Some(bytes), Some(took)) => format!("found {} in {}", units::bytes(bytes as f64), ns(took)),
-        _ => "had not ended".to_owned(),
-    };
-    format!(
-        "last reclaim: {} limit, order {}, gfp {:#x}, begun {} before the kill, {what}",
-        cells::kind(r.kind),
-        r.order,
-        r.gfp,
-        ns(r.begun_before_ns)
-    )
+const RECLAIM_SOURCE: &str = "tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}";
+const RECLAIM: [About; 6] = [
+    About::new("limit", "whose limit the reclaim was for: direct is the host, memcg a cgroup", RECLAIM_SOURCE, OOM),
+    About::new("order", "order of the request, a block of 2^order pages", RECLAIM_SOURCE, OOM),
+    About::new("gfp", "gfp flags of the request, a number of the kernel's bits", RECLAIM_SOURCE, OOM),
+    About::new("begun", "time from the begin of the reclaim to the kill", RECLAIM_SOURCE, OOM),
+    About::new("found", "bytes that the reclaim found", RECLAIM_SOURCE, OOM),
+    About::new("took", "time that the reclaim took", RECLAIM_SOURCE, OOM),
+];
+
+fn reclaim(r: &OomReclaim) -> Strip {
+    let ns = |ns: u64| Some(ns as f64 / 1e9);
+    let [limit, order, gfp, begun, found, took] = &RECLAIM;
+    let strip = Strip::sentence()
+        .label("last reclaim: ")
+        .words(limit, cells::kind(r.kind), Tone::Plain)
+        .label(" limit, order ")
+        .words(order, r.order.to_string(), Tone::Plain)
+        .label(", gfp ")
+        .words(gfp, format!("{:#x}", r.gfp), Tone::Plain)
+        .label(", begun ")
+        .number(begun, ns(r.begun_before_ns), units::seconds)
+        .label(" before the kill, ");
+    match (r.reclaimed_bytes, r.duration_ns) {
+        (Some(bytes), Some(duration)) => {
+            strip.label("found ").bytes(found, Some(bytes)).label(" in ").number(took, ns(duration), units::seconds)
+        }
+        _ => strip.label("had not ended"),
+    }
 }
 
 const CGROUPS: &[Column] = &[
@@ -186,8 +244,8 @@ fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
             ]
         }))
         .empty(match (list, counted) {
-            (Some(_), true) => "no cgroup that exists has seen a kill".to_owned(),
-            (Some(_), false) => "the cgroup files tell of no kills: no memory cgroup has the count".to_owned(),
-            (None, _) => ctx.no_data("cgroups", &[Source::CGROUPS]),
+            (Some(_), true) => "no cgroup that exists has seen a kill".into(),
+            (Some(_), false) => "the cgroup files tell of no kills: no memory cgroup has the count".into(),
+            (None, _) => Strip::reason(ctx.no_data("cgroups", &[Source::CGROUPS])),
         })
 }

@@ -2,26 +2,35 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, cgroups, network};
+use super::{Pane, cgroups, network, processes};
 use crate::{
     diagnose::{Finding, RULES, Undecided},
     output::tui::{
         context::{Context, Facts},
-        header::severity,
         stack,
+        strip::{self, About, Strip},
         table::{Cell, Column, Table},
+        tabs::severity,
         theme::Tone,
         vitals,
     },
     units,
 };
 
-pub(super) const PANE: Pane = Pane { name: "overview", title: "Overview", first_table: 0, tables: TABLES, draw };
+pub(super) const PANE: Pane = Pane {
+    name: "overview",
+    title: "Overview",
+    short: "Over",
+    lists_findings: true,
+    first_table: 0,
+    tables: TABLES,
+    draw,
+};
 
 const TABLES: &[(&str, &[Column])] = &[
     ("Findings", FINDINGS),
     ("Cgroups", cgroups::CGROUPS),
-    ("Processes", cgroups::PROCESSES),
+    ("Processes", processes::PROCESSES),
     ("Connections", network::CONNECTIONS),
 ];
 
@@ -35,12 +44,13 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     }
     let height = usize::from(area.height);
     let vitals = vitals::lines(ctx, usize::from(area.width));
+    let lines = strip::lay_all(&vitals, usize::from(area.width), ctx.theme);
     let wanted = stack::wanted(ctx, &findings, area, 0, 0);
     // The findings come first; of a small screen they leave at least half to the vital signs.
-    let top = wanted.min((height.saturating_sub(vitals.len())).max(height / 2));
-    let rest = height.saturating_sub(top + vitals.len());
+    let top = wanted.min((height.saturating_sub(lines.len())).max(height / 2));
+    let rest = height.saturating_sub(top + lines.len());
     let tables = if rest >= TABLES_FROM || ctx.state.zoom {
-        vec![cgroups::cgroups(ctx), cgroups::processes(ctx), network::connections(ctx)]
+        vec![cgroups::cgroups(ctx), processes::processes(ctx), network::connections(ctx)]
     } else {
         Vec::new()
     };
@@ -52,11 +62,13 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     }
     let (above, below) = stack::split(area, top);
     let mut facts = stack::draw_tables(ctx, above, buf, &[findings], 0, focus);
-    let (middle, bottom) = stack::split(below, vitals.len());
-    stack::draw_lines(buf, middle, &vitals, ctx.theme);
+    let (middle, bottom) = stack::split(below, lines.len());
+    let (signs, help) = stack::draw_signs(ctx, middle, buf, &vitals, &lines);
     let more = stack::draw_tables(ctx, bottom, buf, &tables, 1, focus);
+    facts.signs = signs;
     facts.tables.extend(more.tables);
-    facts.help = facts.help.or(more.help);
+    facts.beside.extend(more.beside);
+    facts.help = help.or(facts.help).or(more.help);
     facts
 }
 
@@ -77,23 +89,36 @@ fn findings<'a>(ctx: &Context<'a>) -> Table<'a> {
         let tone = Tone::Dim;
         vec![Cell::text("cannot tell").tone(tone), Cell::text(u.rule).tone(tone), Cell::text(lacks(u)).tone(tone)]
     });
-    let window = units::seconds(ctx.timeline.window_seconds().round());
+    let window = ctx.timeline.window_seconds().round();
     let mut table = Table::new("Findings", FINDINGS).rows(fired.chain(undecided));
     table.always_details = true;
     let decided = RULES.len().saturating_sub(diagnosis.undecided.len());
     if ctx.model.interval.is_none() {
         return table.empty("the rules wait for a second snapshot");
     }
-    table.empty_tone = Tone::Good;
     let arrow = ctx.theme.glyphs.arrow;
+    let words = |decided: usize| Strip::default().words(&DECIDED, format!("{decided} of {}", RULES.len()), Tone::Dim);
+    let note = words(decided).label(" rules could tell, over ");
+    let well = Strip::sentence().label_toned("nothing wrong: all ", Tone::Good);
+    let well = well.words(&DECIDED, RULES.len().to_string(), Tone::Good);
+    let well = well.label_toned(" rules looked at the last ", Tone::Good);
     table
-        .note(Some(format!("{decided} of {} rules could tell, over {window}", RULES.len())))
-        .empty(format!("nothing wrong: all {} rules looked at the last {window}", RULES.len()))
+        .note(note.number_toned(&WINDOW, Some(window), units::seconds, Tone::Dim))
+        .empty(well.number_toned(&WINDOW, Some(window), units::seconds, Tone::Good))
         .details(move |i| match diagnosis.findings.get(i) {
             Some(finding) => finding_details(finding, arrow),
             None => Vec::new(),
         })
 }
+
+const DECIDED: About =
+    About::new("rules", "number of rules that had the data they need, and of all", "docs/findings.md", ("", &[]));
+const WINDOW: About = About::new(
+    "over",
+    "seconds before this moment that the rules looked at",
+    "the snapshots of this screen, CLOCK_MONOTONIC",
+    ("", &[]),
+);
 
 fn lacks(u: &Undecided) -> String {
     match &u.reason {
@@ -102,8 +127,28 @@ fn lacks(u: &Undecided) -> String {
     }
 }
 
-fn finding_details(f: &Finding, arrow: &str) -> Vec<String> {
-    let evidence = f.evidence.iter().map(|e| format!("{}: {} ({})", e.what, e.value, e.source));
-    let advice = f.advice.iter().map(|a| format!("{arrow} {a}"));
-    [f.verdict.clone()].into_iter().chain(evidence).chain(advice).collect()
+fn finding_details(f: &Finding, arrow: &'static str) -> Vec<Strip> {
+    let sentence = Strip::sentence;
+    let verdict = sentence().told("verdict", "what is wrong and who is to blame", VERDICT_FROM, f.verdict.as_str());
+    let evidence = f.evidence.iter().map(|e| {
+        let words = format!("{}: {} ({})", e.what, e.value, e.source);
+        sentence().told(
+            "evidence",
+            "number of the finding with its unit, its source beside it",
+            e.source.clone(),
+            words,
+        )
+    });
+    let advice = f.advice.iter().map(|a| {
+        sentence().label_toned(arrow, Tone::Plain).label(" ").told(
+            "advice",
+            "what to do next",
+            VERDICT_FROM,
+            a.as_str(),
+        )
+    });
+    [verdict].into_iter().chain(evidence).chain(advice).collect()
 }
+
+/// Where verdicts and advice come from.
+const VERDICT_FROM: &str = "the rule, from the evidence below it; docs/findings.md";

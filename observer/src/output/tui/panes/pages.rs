@@ -1,6 +1,6 @@
 //! Free pages: what an allocation may take and what is trapped, a heat map of fragmentation, compaction, fallbacks.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Pane;
 use crate::{
@@ -9,17 +9,19 @@ use crate::{
         cells,
         context::{Context, Facts},
         stack,
+        strip::{About, Strip},
         table::{Cell, Column, Table, Value},
         text::Cut,
         theme::Tone,
     },
     snapshot::{compaction::Compactor, coverage::Source},
-    units,
 };
 
 pub(super) const PANE: Pane = Pane {
     name: "pages",
     title: "Pages",
+    short: "Pages",
+    lists_findings: false,
     first_table: 1,
     tables: &[
         ("Free memory", FREE),
@@ -31,7 +33,7 @@ pub(super) const PANE: Pane = Pane {
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    stack::draw(ctx, area, buf, &[] as &[Line<'_>], &[free(ctx), heat(ctx), compaction(ctx), fallbacks(ctx)])
+    stack::draw(ctx, area, buf, &[], &[free(ctx), heat(ctx), compaction(ctx), fallbacks(ctx)])
 }
 
 const FREE: &[Column] = &[
@@ -57,7 +59,9 @@ const FREE: &[Column] = &[
 
 fn free<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Free memory", FREE).from("memory", &[Source::ZONEINFO, Source::PAGETYPEINFO]);
-    let Some(free) = &ctx.model.memory.free else { return table.empty(ctx.no_data("memory", &[Source::ZONEINFO])) };
+    let Some(free) = &ctx.model.memory.free else {
+        return table.empty(Strip::reason(ctx.no_data("memory", &[Source::ZONEINFO])));
+    };
     let bytes = |value: u64| cells::bytes(Some(value));
     table
         .rows(free.iter().map(|z| {
@@ -102,11 +106,11 @@ const ORDERS: usize = 11;
 fn heat<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Fragmentation", HEAT).from("memory", &[Source::BUDDYINFO, Source::PAGETYPEINFO]);
     let Some(zones) = &ctx.model.memory.fragmentation else {
-        return table.empty(ctx.no_data("memory", &[Source::BUDDYINFO]));
+        return table.empty(Strip::reason(ctx.no_data("memory", &[Source::BUDDYINFO])));
     };
     table
         .rows(zones.iter().flat_map(rows_of))
-        .note(Some("percent of free memory in blocks too small for the order; 100 is none left".to_owned()))
+        .note("percent of free memory in blocks too small for the order; 100: none left")
         .empty("the kernel lists no zone")
 }
 
@@ -159,7 +163,9 @@ const COMPACTION: &[Column] = &[
 
 fn compaction<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Compaction", COMPACTION).from("compaction", &[]);
-    let Some(compaction) = &ctx.model.compaction else { return table.empty(ctx.no_data("compaction", &[])) };
+    let Some(compaction) = &ctx.model.compaction else {
+        return table.empty(Strip::reason(ctx.no_data("compaction", &[])));
+    };
     let rows = compaction.iter().map(|c| {
         let results: Vec<_> = c.results.iter().map(|r| format!("{} {}", r.count, r.result)).collect();
         vec![
@@ -192,9 +198,16 @@ const FALLBACKS: &[Column] = &[
     Column::text("cgroup", 14, "memory cgroup of the task: task_struct cgroups").cut(Cut::Start).rank(1),
 ];
 
+const OTHER: About = About::new(
+    "in no row",
+    "fallbacks in the interval of those who found no place in the kernel's map",
+    "tracepoint kmem:mm_page_alloc_extfrag",
+    ("extfrag", &[]),
+);
+
 fn fallbacks<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Fallbacks to another migrate type", FALLBACKS).from("extfrag", &[]);
-    let Some(extfrag) = &ctx.model.extfrag else { return table.empty(ctx.no_data("extfrag", &[])) };
+    let Some(extfrag) = &ctx.model.extfrag else { return table.empty(Strip::reason(ctx.no_data("extfrag", &[]))) };
     let rows = extfrag.rows.iter().map(|f| {
         vec![
             cells::id(f.who.pid.into()),
@@ -206,6 +219,9 @@ fn fallbacks<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::cgroup(f.cgroup_path.as_ref(), f.who.cgroup),
         ]
     });
-    let note = (extfrag.other > 0).then(|| format!("{} in no row", units::count(extfrag.other as f64)));
+    let note = match extfrag.other {
+        0 => Strip::default(),
+        n => Strip::default().count(&OTHER, Some(n)).label(" in no row"),
+    };
     table.rows(rows).note(note).empty("no request had to take a block of another type")
 }

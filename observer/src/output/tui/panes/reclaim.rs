@@ -1,6 +1,6 @@
 //! Reclaim: who stalls, kswapd and who wakes it, who pushed whose page cache out, waits, shrinkers, retries.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Pane;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         cells,
         context::{Context, Facts},
         stack,
+        strip::{About, Strip},
         table::{Cell, Column, Table},
         text::Cut,
         theme::Tone,
@@ -20,6 +21,8 @@ use crate::{
 pub(super) const PANE: Pane = Pane {
     name: "reclaim",
     title: "Reclaim",
+    short: "Recl",
+    lists_findings: false,
     first_table: 0,
     tables: &[
         ("Stalls in reclaim", STALLS),
@@ -34,7 +37,7 @@ pub(super) const PANE: Pane = Pane {
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let tables = [stalls(ctx), kswapd(ctx), evictions(ctx), throttles(ctx), shrinkers(ctx), retries(ctx)];
-    stack::draw(ctx, area, buf, &[] as &[Line<'_>], &tables)
+    stack::draw(ctx, area, buf, &[], &tables)
 }
 
 const STALLS: &[Column] = &[
@@ -51,7 +54,7 @@ const STALLS: &[Column] = &[
 /// Reclaims that go on, and then those that have ended, by cgroup.
 fn stalls<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Stalls in reclaim", STALLS).from("reclaim", &[]);
-    let Some(reclaim) = &ctx.model.reclaim else { return table.empty(ctx.no_data("reclaim", &[])) };
+    let Some(reclaim) = &ctx.model.reclaim else { return table.empty(Strip::reason(ctx.no_data("reclaim", &[]))) };
     let unknown = || Cell::text("").tone(Tone::Dim);
     let ongoing = reclaim.in_flight.iter().map(|o| {
         vec![
@@ -106,7 +109,7 @@ const KSWAPD: &[Column] = &[
 /// kswapd of every node, and then who asked for it.
 fn kswapd<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("kswapd and who wakes it", KSWAPD).from("kswapd", &[]);
-    let Some(kswapd) = &ctx.model.kswapd else { return table.empty(ctx.no_data("kswapd", &[])) };
+    let Some(kswapd) = &ctx.model.kswapd else { return table.empty(Strip::reason(ctx.no_data("kswapd", &[]))) };
     let blank = || Cell::text("").tone(Tone::Dim);
     let nodes = kswapd.nodes.iter().map(|n| {
         let since = n.awake_for_seconds.map_or("asleep".to_owned(), |s| format!("awake for {}", units::seconds(s)));
@@ -139,10 +142,19 @@ fn kswapd<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::cgroup(r.cgroup_path.as_ref(), r.who.cgroup),
         ]
     });
-    let note = (kswapd.other_requests > 0)
-        .then(|| format!("{} requests in no row", units::count(kswapd.other_requests as f64)));
+    let note = match kswapd.other_requests {
+        0 => Strip::default(),
+        n => Strip::default().count(&OTHER_REQUESTS, Some(n)).label(" requests in no row"),
+    };
     table.rows(nodes.chain(requesters)).note(note).empty("kswapd was not seen to work")
 }
+
+const OTHER_REQUESTS: About = About::new(
+    "in no row",
+    "requests in the interval of those who found no place in the kernel's map",
+    "tracepoint vmscan:mm_vmscan_wakeup_kswapd",
+    ("kswapd", &[]),
+);
 
 const EVICTIONS: &[Column] = &[
     Column::word("side", 8, "lost: read its cache again soon after it was taken; pushed: allocated meanwhile"),
@@ -173,7 +185,7 @@ const EVICTIONS: &[Column] = &[
 fn evictions<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Who pushed whose page cache out", EVICTIONS).from("page_alloc", &[Source::CGROUPS]);
     let Some(evictions) = &ctx.model.evictions else {
-        return table.empty(ctx.no_data("page_alloc", &[Source::CGROUPS]));
+        return table.empty(Strip::reason(ctx.no_data("page_alloc", &[Source::CGROUPS])));
     };
     let blank = || Cell::text("").tone(Tone::Dim);
     let rows = evictions.iter().flat_map(|e| {
@@ -221,7 +233,7 @@ const THROTTLES: &[Column] = &[
 fn throttles<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Waits inside of reclaim", THROTTLES).from("reclaim.throttles", &[]);
     let Some(throttles) = ctx.model.reclaim.as_ref().and_then(|r| r.throttles.as_ref()) else {
-        return table.empty(ctx.no_data("reclaim.throttles", &[]));
+        return table.empty(Strip::reason(ctx.no_data("reclaim.throttles", &[])));
     };
     let rows = throttles.iter().map(|t| {
         vec![
@@ -246,7 +258,9 @@ const SHRINKERS: &[Column] = &[
 
 fn shrinkers<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Shrinkers", SHRINKERS).from("shrinkers", &[]);
-    let Some(shrinkers) = &ctx.model.shrinkers else { return table.empty(ctx.no_data("shrinkers", &[])) };
+    let Some(shrinkers) = &ctx.model.shrinkers else {
+        return table.empty(Strip::reason(ctx.no_data("shrinkers", &[])));
+    };
     let rows = shrinkers.iter().map(|s| {
         vec![
             Cell::text(s.function.as_str()),
@@ -273,7 +287,7 @@ const RETRIES: &[Column] = &[
 
 fn retries<'a>(ctx: &Context<'a>) -> Table<'a> {
     let table = Table::new("Retries before an OOM kill", RETRIES).from("retries", &[]);
-    let Some(retries) = &ctx.model.retries else { return table.empty(ctx.no_data("retries", &[])) };
+    let Some(retries) = &ctx.model.retries else { return table.empty(Strip::reason(ctx.no_data("retries", &[]))) };
     let rows = retries.iter().map(|r| {
         let kind = match r.who.kind {
             RetryKind::Reclaim => "reclaim",
