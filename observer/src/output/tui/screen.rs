@@ -290,7 +290,7 @@ fn in_pane(state: &mut PaneState, action: Action, facts: &Facts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tui::context::TableFacts;
+    use crate::output::tui::context::{Lines, Number, TableFacts};
 
     fn facts(rows: usize) -> Facts {
         let table = TableFacts { rows, visible: 10, columns: 2, ..TableFacts::default() };
@@ -339,16 +339,41 @@ mod tests {
     }
 
     #[test]
-    fn panes_and_tables_come_round() {
+    fn panes_come_round() {
         let mut screen = Screen::new(0);
         screen.apply(Action::PreviousPane, &facts(0));
         assert_eq!(screen.pane, PANES.len() - 1);
         screen.apply(Action::NextPane, &facts(0));
         assert_eq!(screen.pane, 0);
-        screen.apply(Action::PreviousTable, &facts(0));
-        assert_eq!(screen.state().unwrap().table, 2);
-        screen.apply(Action::NextTable, &facts(0));
-        assert_eq!(screen.state().unwrap().table, 0);
+    }
+
+    #[test]
+    fn the_keys_go_round_header_lines_and_tables() {
+        let number = || Number { name: "n".into(), value: "1".into(), about: "a".into(), why: None };
+        let lines = |count: usize| Lines { numbers: vec![number(); count], places: Vec::new() };
+        let all = Facts { header: lines(3), signs: lines(2), ..facts(0) };
+        let mut screen = Screen::new(0);
+        let mut stop = |action, facts: &Facts| {
+            screen.apply(action, facts);
+            let state = screen.state().unwrap();
+            (state.stop, state.table)
+        };
+        assert_eq!(stop(Action::PreviousTable, &all).0, Stop::Signs);
+        assert_eq!(stop(Action::PreviousTable, &all).0, Stop::Header);
+        assert_eq!(stop(Action::PreviousTable, &all), (Stop::Table, 2));
+        assert_eq!(stop(Action::NextTable, &all).0, Stop::Header);
+        assert_eq!(stop(Action::NextTable, &all).0, Stop::Signs);
+        assert_eq!(stop(Action::NextTable, &all), (Stop::Table, 0));
+        assert_eq!(stop(Action::PreviousTable, &facts(0)), (Stop::Table, 2), "where there are no lines of numbers");
+
+        let mut screen = Screen::new(0);
+        screen.apply(Action::PreviousTable, &all);
+        screen.apply(Action::Column(5), &all);
+        assert_eq!(screen.state().map(|s| s.sign_number), Some(1));
+        screen.apply(Action::Rows(-9), &all);
+        assert_eq!(screen.state().map(|s| s.sign_number), Some(0));
+        screen.apply(Action::Back, &all);
+        assert_eq!(screen.state().map(|s| s.stop), Some(Stop::Table));
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub(super) fn draw_tabs(area: Rect, buf: &mut Buffer, chosen: usize, theme: &The
 /// Draws the worst finding beside the tabs.
 pub(super) fn draw_finding_beside(area: Rect, buf: &mut Buffer, diagnosis: &Diagnosis, theme: &Theme) {
     let area = beside(area);
+    if area.is_empty() {
+        return;
+    }
     if let Some(line) = finding(diagnosis, usize::from(area.width), theme) {
         let width = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
         buf.set_line(area.right() - width, area.y, &line, width);

@@ -41,11 +41,11 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
 }
 
 const PARTS: &[Column] = &[
-    Column::text("use", 24, "what the memory is; the parts do not overlap"),
+    Column::text("use", 24, "what the memory is, no part in two rows: the counters named at the right"),
     Column::number("bytes", 9, "bytes: the counters named at the right"),
     Column::number("of RAM", 7, "share of RAM: bytes / MemTotal"),
     Column::number("growth/s", 9, "bytes a second, negative while it shrinks: two readings").rank(1),
-    Column::text("source", 20, "file and counters that tell it").rank(2),
+    Column::text("source", 20, "file and counters that tell it: documentation of the kernel").rank(2),
 ];
 
 fn parts<'a>(ctx: &Context<'a>) -> Table<'a> {

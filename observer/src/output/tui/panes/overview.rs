@@ -75,7 +75,7 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
 const FINDINGS: &[Column] = &[
     Column::word("severity", 11, "how bad it is: info, warning, critical"),
     Column::word("rule", 16, "name of the rule: docs/findings.md").rank(1),
-    Column::text("verdict", 20, "what is wrong and who is to blame; its evidence names each number with its source"),
+    Column::text("verdict", 20, "what is wrong and who is to blame: the rule, from the evidence below"),
 ];
 
 /// Findings, worst first, and then the rules that cannot tell.

@@ -221,7 +221,7 @@ fn fallbacks<'a>(ctx: &Context<'a>) -> Table<'a> {
     });
     let note = match extfrag.other {
         0 => Strip::default(),
-        n => Strip::default().count(&OTHER, Some(n)).label(" in no row"),
+        n => Strip::default().label("in no row: ").count(&OTHER, Some(n)),
     };
     table.rows(rows).note(note).empty("no request had to take a block of another type")
 }

@@ -86,9 +86,9 @@ fn stalls<'a>(ctx: &Context<'a>) -> Table<'a> {
 }
 
 const KSWAPD: &[Column] = &[
-    Column::word("node", 6, "NUMA node whose kswapd it is: tracepoints vmscan:mm_vmscan_kswapd_{wake,sleep}"),
+    Column::number("node", 4, "NUMA node whose kswapd it is: tracepoints vmscan:mm_vmscan_kswapd_{wake,sleep}"),
     Column::number("pid", 7, "process id of who asked: tracepoint vmscan:mm_vmscan_wakeup_kswapd"),
-    Column::text("who", 12, "kswapd, or the process that asked for it: vmscan:mm_vmscan_wakeup_kswapd"),
+    Column::text("who", 15, "kswapd, or the process that asked for it: vmscan:mm_vmscan_wakeup_kswapd"),
     Column::number("per s", 7, "wakes, or requests, a second: vmscan:mm_vmscan_kswapd_wake, mm_vmscan_wakeup_kswapd"),
     Column::number(
         "took/s",
@@ -99,7 +99,8 @@ const KSWAPD: &[Column] = &[
         .rank(1),
     Column::number("cycle", 8, "half of its cycles from wake to sleep took less: vmscan:mm_vmscan_kswapd_{wake,sleep}")
         .rank(2),
-    Column::number("awake", 7, "share of the interval at work: vmscan:mm_vmscan_kswapd_{wake,sleep}"),
+    Column::number("awake", 6, "share of the interval at work: vmscan:mm_vmscan_kswapd_{wake,sleep}"),
+    Column::number("since", 8, "time that it has worked without a pause: vmscan:mm_vmscan_kswapd_{wake,sleep}").rank(2),
     Column::number("order", 5, "order of the last request: vmscan:mm_vmscan_wakeup_kswapd").rank(2),
     Column::number("gfp", 8, "gfp flags of the last request, the kernel's bits: vmscan:mm_vmscan_wakeup_kswapd")
         .rank(3),
@@ -112,16 +113,16 @@ fn kswapd<'a>(ctx: &Context<'a>) -> Table<'a> {
     let Some(kswapd) = &ctx.model.kswapd else { return table.empty(Strip::reason(ctx.no_data("kswapd", &[]))) };
     let blank = || Cell::text("").tone(Tone::Dim);
     let nodes = kswapd.nodes.iter().map(|n| {
-        let since = n.awake_for_seconds.map_or("asleep".to_owned(), |s| format!("awake for {}", units::seconds(s)));
         vec![
-            Cell::text(format!("node {}", n.node)),
+            cells::id(n.node.into()),
             blank(),
-            Cell::text(format!("kswapd{}: {since}", n.node)),
+            Cell::text(format!("kswapd{}", n.node)),
             cells::rate(n.wakes),
             cells::byte_rate(n.reclaimed),
             cells::ratio(n.efficiency),
             cells::bound(n.cycle_ns.quantile_bound(0.5).map(|ns| ns / 1e9)),
             cells::ratio(n.awake_ratio).warn_from(0.3, 0.8),
+            n.awake_for_seconds.map_or_else(|| Cell::text("asleep").tone(Tone::Dim), |s| cells::seconds(Some(s))),
             blank(),
             blank(),
             blank(),
@@ -129,10 +130,11 @@ fn kswapd<'a>(ctx: &Context<'a>) -> Table<'a> {
     });
     let requesters = kswapd.requesters.iter().map(|r| {
         vec![
-            Cell::text(format!("node {}", r.who.node)),
+            cells::id(r.who.node.into()),
             cells::id(r.who.pid.into()),
             Cell::text(r.who.comm.as_str()),
             cells::rate(r.per_second),
+            blank(),
             blank(),
             blank(),
             blank(),
@@ -144,7 +146,7 @@ fn kswapd<'a>(ctx: &Context<'a>) -> Table<'a> {
     });
     let note = match kswapd.other_requests {
         0 => Strip::default(),
-        n => Strip::default().count(&OTHER_REQUESTS, Some(n)).label(" requests in no row"),
+        n => Strip::default().label("requests in no row: ").count(&OTHER_REQUESTS, Some(n)),
     };
     table.rows(nodes.chain(requesters)).note(note).empty("kswapd was not seen to work")
 }
@@ -251,8 +253,12 @@ const SHRINKERS: &[Column] = &[
     Column::number("calls/s", 8, "calls a second: tracepoints vmscan:mm_shrink_slab_{start,end}"),
     Column::number("busy", 7, "seconds in it in each second: tracepoints vmscan:mm_shrink_slab_{start,end}"),
     Column::number("mean", 8, "mean time of a call: tracepoints vmscan:mm_shrink_slab_{start,end}"),
-    Column::number("longest", 8, "longest call since the probes were attached: vmscan:mm_shrink_slab_{start,end}")
-        .rank(1),
+    Column::number(
+        "longest",
+        8,
+        "time, longest call since the probes were attached: vmscan:mm_shrink_slab_{start,end}",
+    )
+    .rank(1),
     Column::number("freed", 8, "objects freed in the interval: tracepoint vmscan:mm_shrink_slab_end"),
 ];
 
@@ -277,7 +283,7 @@ fn shrinkers<'a>(ctx: &Context<'a>) -> Table<'a> {
 const RETRIES: &[Column] = &[
     Column::number("pid", 7, "process id: tracepoints oom:reclaim_retry_zone, oom:compact_retry"),
     Column::text("process", 12, "name of the task: tracepoints oom:reclaim_retry_zone, oom:compact_retry"),
-    Column::word("of", 10, "what was to be tried again: oom:reclaim_retry_zone or oom:compact_retry"),
+    Column::word("of", 10, "how it was to be tried again: oom:reclaim_retry_zone or oom:compact_retry"),
     Column::number("times", 6, "times in the interval that it was considered: the same"),
     Column::number("refused", 7, "times in the interval that the answer was no: the same, wmark_check or ret"),
     Column::number("order", 5, "order of the last request: the same").rank(1),

@@ -2,6 +2,7 @@
 
 #[path = "../../../../tests/synthetic/mod.rs"]
 mod fixtures;
+mod walk;
 
 use jiff::tz::TimeZone;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect, style::Color};
@@ -50,6 +51,11 @@ impl Stage {
         buffer
     }
 
+    /// Draws onto nothing that is kept.
+    fn draw_at(&mut self, width: u16, height: u16) {
+        drop(self.buffer(width, height));
+    }
+
     fn draw(&mut self, area: Rect, buffer: &mut Buffer) {
         let zone = TimeZone::UTC;
         let view = View {
@@ -69,7 +75,7 @@ impl Stage {
     /// Does what a key would, after a drawing of that size.
     fn act(&mut self, actions: &[Action], width: u16, height: u16) {
         for action in actions {
-            self.terminal(width, height);
+            self.draw_at(width, height);
             self.screen.apply(*action, &self.facts);
         }
     }
@@ -199,7 +205,10 @@ fn the_bottom_line_tells_of_the_chosen_column_and_why_a_number_is_missing() {
     let mut stage = Stage::new(2, blind.collect());
     stage.act(&[Action::Column(6)], 140, 45);
     let text = stage.text(140, 45);
-    assert!(text.contains("stalled: seconds stalled in each second") && text.contains("the kernel said no"), "{text}");
+    assert!(
+        text.contains("stalled is not known: ") && text.contains("the kernel said no; seconds stalled in each second"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -282,12 +291,12 @@ fn wide_names_do_not_shift_columns() {
         let buffer = terminal.backend().buffer().clone();
         // Columns 20 to the right edge of the pid and the numbers, without the names at either side.
         let line = |y: u16| -> String {
-            let heading: String = (0..120).map(|x| buffer[(x, 3)].symbol().to_owned()).collect();
+            let heading: String = (0..120).map(|x| buffer[(x, 4)].symbol().to_owned()).collect();
             let end = heading.find("cgroup").expect("a column of cgroups");
             let start = heading.find("alloc/s").expect("a column of rates") - 3;
             (start..end).map(|x| buffer[(x as u16, y)].symbol().to_owned()).collect()
         };
-        (4..8).map(line).collect::<Vec<_>>()
+        (5..9).map(line).collect::<Vec<_>>()
     };
     let usual = columns_of(fixtures::busy(3));
     assert!(usual.iter().all(|line| line.contains("iB")), "{usual:?}");
@@ -297,8 +306,8 @@ fn wide_names_do_not_shift_columns() {
 #[test]
 fn a_click_finds_tabs_and_rows() {
     let mut stage = Stage::new(1, fixtures::busy(3));
-    stage.terminal(80, 24);
-    let tabs = super::header::tab_areas(draw::tabs_line(Rect::new(0, 0, 80, 24)));
+    stage.terminal(80, 40);
+    let tabs = super::tabs::tab_areas(draw::tabs_line(Rect::new(0, 0, 80, 40)));
     assert_eq!(tabs.iter().position(|t| t.contains((15, 1).into())), Some(1));
     let cgroups = stage.facts.tables[1];
     assert_eq!(cgroups.row_at(cgroups.area.y + 1), None, "the heading is no row");

@@ -121,7 +121,7 @@ const SHARES: [[About; 4]; 2] = [
 /// Stalls for memory, both kinds with their averages and totals.
 pub(super) fn in_full(ctx: &Context<'_>) -> Vec<Strip> {
     let Some(memory) = ctx.model.pressure.as_ref().and_then(|p| p.memory.as_ref()) else { return Vec::new() };
-    let kinds = [("some task ", memory.some), ("all tasks ", memory.full)];
+    let kinds = [("some ", memory.some), ("all  ", memory.full)];
     let line = |((who, stall), [short, middle, long, total]): ((&'static str, Option<Stall>), &[About; 4])| {
         Strip::sign("")
             .label(who)
