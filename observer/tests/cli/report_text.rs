@@ -140,3 +140,17 @@ fn a_section_is_a_part_of_the_document() {
     let missing = document(&nothing(), &Diagnosis::default(), Some(Section::Oom));
     assert!(missing["oom"].is_null() && missing.get("oom").is_some(), "asked for and not seen is null");
 }
+
+#[test]
+fn every_part_of_the_document_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, table) = page.split_once("## The JSON document").unwrap();
+    let document = document(&everything(), &diagnosis(), None);
+    let memory = document["memory"].as_object().unwrap();
+    for key in document.as_object().unwrap().keys().chain(memory.keys()) {
+        let named =
+            [format!("`{key}`"), format!("`{key}["), format!("`{key}.")].iter().any(|name| table.contains(name));
+        assert!(named, "{key}");
+    }
+}

@@ -1,18 +1,59 @@
-//! Inside of reclaim: who pushed whose cache out, waits, shrinkers, retries.
+//! Inside of reclaim: who looked for pages, who pushed whose cache out, waits, shrinkers, retries.
 
 use super::{Page, Section, bytes, bytes_rate, events, events_or_count, name, share, time, time_under};
 use crate::{
     model::{eviction::Eviction, retry::Retry},
     output::text::{Column, Cut, Table},
-    snapshot::{Name, coverage::Source, retry::RetryKind},
+    snapshot::{Name, coverage::Source, reclaim::Scanner, retry::RetryKind},
     units,
 };
 
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
+    scans(out, page);
     evictions(out, page);
     throttles(out, page);
     shrinkers(out, page);
     retries(out, page);
+}
+
+const SCANS: &[Column] = &[
+    Column::left("by"),
+    Column::right("node"),
+    Column::left("pages"),
+    Column::right("looked at"),
+    Column::right("took"),
+    Column::right("of it"),
+    Column::cut("cgroup of the task", Cut::Start),
+];
+
+/// Pages that reclaim looked at, most bytes first.
+fn scans(out: &mut String, page: &Page<'_>) {
+    page.subject(out, "Who looked for pages to take, and what of them was taken");
+    let scans = page.model.reclaim.as_ref().and_then(|r| r.scans.as_ref());
+    let Some(scans) = scans else { return page.not_seen(out, "scans", "reclaim.scans") };
+    if scans.is_empty() {
+        out.push_str("  nobody\n");
+        return;
+    }
+    let mut table = Table::new(SCANS);
+    for s in scans.iter().take(page.rows()) {
+        let by = match s.by {
+            Scanner::Kswapd => "kswapd",
+            Scanner::Task => "a task",
+        };
+        let or_bytes =
+            |rate: Option<f64>, bytes: u64| rate.map_or_else(|| units::bytes(bytes as f64), units::bytes_per_second);
+        table.row([
+            by.to_owned(),
+            s.node.to_string(),
+            if s.file { "file" } else { "anonymous" }.to_owned(),
+            or_bytes(s.scanned, s.scanned_bytes),
+            or_bytes(s.reclaimed, s.reclaimed_bytes),
+            share(s.efficiency),
+            name(s.path.as_ref()),
+        ]);
+    }
+    page.table(out, &table, scans.len(), Section::Memory);
 }
 
 fn evictions(out: &mut String, page: &Page<'_>) {

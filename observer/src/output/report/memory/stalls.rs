@@ -81,7 +81,7 @@ const PROCESSES: &[Column] = &[
     Column::left("limit of"),
     Column::right("stalls"),
     Column::right("of the time"),
-    Column::right("mean"),
+    Column::right("99 % under"),
     Column::cut("cgroup", Cut::Start),
 ];
 
@@ -94,7 +94,7 @@ fn processes(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
             kind(p.kind).to_owned(),
             events_or_count(p.stalls.per_second, p.stalls.totals.count),
             share(p.stalls.stalled_ratio),
-            time(p.stalls.mean_seconds),
+            time_under(&p.latency_ns, 0.99),
             name(p.cgroup_path.as_ref()),
         ]);
     }
