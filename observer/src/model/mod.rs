@@ -13,6 +13,7 @@ pub mod link;
 pub mod memory;
 pub mod oom;
 pub mod page_alloc;
+pub mod process;
 pub mod reclaim;
 pub mod retry;
 pub mod shrinker;
@@ -44,6 +45,8 @@ pub struct Model {
     pub cgroup_summary: Option<cgroup::Summary>,
     /// Processes, largest resident set first.
     pub processes: Option<Processes>,
+    /// Who reads from a device on faults, most first; a process whose count is not known is left out. `None` without an interval, or if no processes were read.
+    pub major_faults: Option<Vec<process::MajorFaults>>,
     /// Page allocations.
     pub page_alloc: Option<page_alloc::PageAlloc>,
     /// Direct and memcg reclaim.
@@ -86,6 +89,7 @@ impl Model {
             cgroups: now.cgroups.as_ref().map(|c| cgroup::rank(c, before.and_then(|b| b.cgroups.as_ref()), interval)),
             cgroup_summary: now.cgroups.as_ref().map(cgroup::Summary::new),
             processes: now.processes.clone(),
+            major_faults: now.processes.as_ref().and_then(|p| process::major_faults(p, before, interval)),
             page_alloc: now
                 .page_alloc
                 .as_ref()

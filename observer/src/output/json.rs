@@ -50,6 +50,8 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Part<'a, Option<crate::snapshot::process::Processes>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    major_faults: Part<'a, Option<Vec<crate::model::process::MajorFaults>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     page_alloc: Part<'a, Option<crate::model::page_alloc::PageAlloc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reclaim: Part<'a, Option<crate::model::reclaim::Reclaim>>,
@@ -95,6 +97,7 @@ impl<'a> Parts<'a> {
             cgroups: part(&model.cgroups, memory_or_oom),
             cgroup_summary: part(&model.cgroup_summary, memory_or_oom),
             processes: part(&model.processes, memory_or_oom),
+            major_faults: part(&model.major_faults, memory),
             page_alloc: part(&model.page_alloc, memory),
             reclaim: part(&model.reclaim, memory),
             kswapd: part(&model.kswapd, memory),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Page, Section, bytes, name, pages_as_bytes, share};
+use super::{Page, Section, bytes, events, name, pages_as_bytes, share};
 use crate::{
     output::text::{Column, Cut, Table},
     snapshot::{Name, coverage::Source, process::Processes},
@@ -69,6 +69,8 @@ const WORK: &[Column] = &[
 struct Done<'a> {
     pages: Option<f64>,
     stalled: Option<f64>,
+    /// Of those that were listed at both ends of the interval, or began in it.
+    major_faults: Option<f64>,
     cgroup: Option<&'a Name>,
 }
 
@@ -86,11 +88,14 @@ fn done<'a>(page: &Page<'a>) -> HashMap<u32, Done<'a>> {
         add(&mut done.stalled, p.stalls.stalled_ratio);
         done.cgroup = done.cgroup.or(p.cgroup_path.as_ref());
     }
+    for p in page.model.major_faults.iter().flatten() {
+        all.entry(p.pid).or_default().major_faults = Some(p.per_second);
+    }
     all
 }
 
 fn work(out: &mut String, page: &Page<'_>, processes: &Processes) {
-    page.subject(out, "Largest processes: what they do; major faults since their start");
+    page.subject(out, "Largest processes: what they do");
     let done = done(page);
     let idle = Done::default();
     // A process that is in no row of a probe that runs did nothing.
@@ -104,7 +109,7 @@ fn work(out: &mut String, page: &Page<'_>, processes: &Processes) {
             p.comm.to_string(),
             pages_as_bytes(page, done.pages.or(allocates)),
             share(done.stalled.or(stalls)),
-            units::count(p.major_faults as f64),
+            events(done.major_faults),
             p.oom_score_adj.map_or_else(|| units::UNKNOWN.to_owned(), |n| n.to_string()),
             name(done.cgroup),
         ]);
