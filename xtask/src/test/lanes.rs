@@ -3,7 +3,7 @@
 use super::outcome::Outcome;
 use super::{Built, Lane, Only};
 use crate::setup::apt;
-use crate::vm::{self, Ending, Guest, Series};
+use crate::vm::{self, Disk, Ending, Guest, Series};
 use crate::{exec, paths};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -20,12 +20,18 @@ const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
 const GUEST_TIME: Duration = Duration::from_secs(1200);
 
+/// The slow disk: its size, bytes a second that it takes, and what it is called in the guest. Tests write to it only when
+/// they are told its name.
+const SLOW_DISK: (&str, u64, &str) = ("512M", 4 << 20, "OBSERVER_TEST_SLOW_DISK=/dev/vda");
+
 /// A guest and the tests that are run in it.
 struct Room {
     name: &'static str,
     series: Series,
     memory: &'static str,
     numa: u32,
+    /// True if it has a disk that takes little in a second.
+    slow_disk: bool,
     /// True if its tests start observer itself; a small guest has no room for two large programs.
     with_observer: bool,
     /// True if its tests leave recordings.
@@ -41,6 +47,7 @@ const ROOMS: &[Room] = &[
         series: Series::V6_1,
         memory: "1G",
         numa: 1,
+        slow_disk: false,
         with_observer: true,
         records: false,
         tests: &["--skip", "pressure::"],
@@ -50,6 +57,7 @@ const ROOMS: &[Room] = &[
         series: Series::V6_12,
         memory: "1G",
         numa: 1,
+        slow_disk: false,
         with_observer: true,
         records: false,
         tests: &["--skip", "pressure::"],
@@ -59,6 +67,7 @@ const ROOMS: &[Room] = &[
         series: Series::V6_12,
         memory: "512M",
         numa: 2,
+        slow_disk: true,
         with_observer: false,
         records: true,
         tests: &["pressure::"],
@@ -155,7 +164,7 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         memory: room.memory.to_owned(),
         cpus: 2,
         numa: room.numa,
-        disk: None,
+        disk: room.slow_disk.then(|| Disk { size: SLOW_DISK.0.to_owned(), write: Some(SLOW_DISK.1) }),
         adds,
         tools: TOOLS.iter().map(|(tool, _)| *tool).chain(optional).map(str::to_owned).collect(),
         // What the scenarios of memory pressure recorded, to be looked at, or to be played by tests/replay.rs from then on.
@@ -164,6 +173,7 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         timeout: GUEST_TIME,
         command: iter::once("env")
             .chain(environment.iter().map(String::as_str))
+            .chain(room.slow_disk.then_some(SLOW_DISK.2))
             .chain([in_test, "--test-threads=1", "--show-output"])
             .chain(room.tests.iter().copied())
             .map(Into::into)

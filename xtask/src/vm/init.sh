@@ -25,7 +25,8 @@ hostname vm
 ip link set lo up
 # Nothing loads these when their device is opened: that device is made by them.
 modprobe loop
-# Nor this one: there is no udev to see the disk, which not every guest has.
+# Nor these: there is no udev to see the disk, which not every guest has, nor its bus.
+modprobe virtio_pci
 modprobe virtio_blk
 for line in ttyS1 ttyS2 ttyS3; do stty -F /dev/$line raw -echo; done
 

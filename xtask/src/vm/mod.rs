@@ -5,7 +5,8 @@
 //! and modules; and one for each run, with what was added for it. Emulation only: no `/dev/kvm` is needed.
 //!
 //! For memory under pressure: `--mem 512M` is short of memory soon (less is too little for the tests themselves),
-//! `--disk 256M` is a disk to swap to, `modprobe zram` gives one in memory, `--numa 2` makes two nodes.
+//! `--disk 256M` is a disk to swap to, `--disk-write` makes it a slow one, `modprobe zram` gives one in memory, `--numa 2`
+//! makes two nodes.
 
 mod archive;
 mod base;
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Give the guest an empty disk, `/dev/vda`: for swap (`mkswap /dev/vda; swapon /dev/vda`) or a file system
     #[arg(long, value_name = "SIZE")]
     disk: Option<String>,
+    /// Let the disk take no more than so many bytes a second
+    #[arg(long, value_name = "BYTES", requires = "disk")]
+    disk_write: Option<u64>,
     /// Put a file or a folder into the guest, at DEST or at its own path, with the shared libraries of a program
     #[arg(long = "add", value_name = "FILE[:DEST]")]
     adds: Vec<String>,
@@ -74,6 +78,14 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
+/// An empty disk of a guest.
+pub(crate) struct Disk {
+    /// As qemu takes it.
+    pub(crate) size: String,
+    /// Bytes a second that it takes at most.
+    pub(crate) write: Option<u64>,
+}
+
 /// What to run in which guest.
 pub(crate) struct Guest {
     pub(crate) kernel: Series,
@@ -82,8 +94,7 @@ pub(crate) struct Guest {
     pub(crate) cpus: u32,
     /// NUMA nodes, at least 1.
     pub(crate) numa: u32,
-    /// Size of an empty disk.
-    pub(crate) disk: Option<String>,
+    pub(crate) disk: Option<Disk>,
     /// (path here, path in the guest)
     pub(crate) adds: Vec<(PathBuf, String)>,
     /// Programs from PATH.
@@ -103,7 +114,7 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
         memory: args.mem,
         cpus: args.cpus,
         numa: args.numa,
-        disk: args.disk,
+        disk: args.disk.map(|size| Disk { size, write: args.disk_write }),
         adds,
         tools: args.tools,
         take: args.take.as_deref().map(parse_take),

@@ -26,7 +26,7 @@ const WANTED: &[&[&str]] = &[
     &["nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_limit", "nft_compat", "ip_tables", "iptable_filter"],
     &["xt_statistic", "xt_tcpudp"],
     // memory and file systems
-    &["zram", "lzo-rle", "lz4", "zstd", "loop", "virtio_blk", "overlay", "ext4"],
+    &["zram", "lzo-rle", "lz4", "zstd", "loop", "virtio_pci", "virtio_blk", "overlay", "ext4"],
 ];
 
 /// Reads the wanted modules below `folder` and those they need. By name of the module, with `_` for `-`.

@@ -61,11 +61,12 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
         .arg(file_line(&status))
         .arg("-serial")
         .arg(file_line(&run_dir.join(TAKEN)));
-    if let Some(size) = &guest.disk {
+    if let Some(wanted) = &guest.disk {
         let disk = run_dir.join("disk");
         let file = fs::File::create(&disk).with_context(|| format!("cannot make {}", disk.display()))?;
-        file.set_len(parse_size(size)?).with_context(|| format!("cannot make {} so large", disk.display()))?;
-        let drive = format!("file={},if=virtio,format=raw,cache=unsafe", disk.display());
+        file.set_len(parse_size(&wanted.size)?).with_context(|| format!("cannot make {} so large", disk.display()))?;
+        let slow = wanted.write.map_or(String::new(), |bytes| format!(",throttling.bps-write={bytes}"));
+        let drive = format!("file={},if=virtio,format=raw,cache=unsafe{slow}", disk.display());
         command.args(["-drive", &drive]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
