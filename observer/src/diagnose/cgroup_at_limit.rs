@@ -41,6 +41,8 @@ struct AtLimit<'a> {
     /// What it needs more can go to swap.
     may_swap: bool,
     throttled: bool,
+    /// Its throttling limit alone is in its way, at which nobody is killed.
+    only_high: bool,
 }
 
 fn check(window: &Window<'_>) -> Outcome {
@@ -78,13 +80,15 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
     let exhausted = has_cache == Some(false) && (near || over_high);
     let may_swap = models.last().is_some_and(|m| may_swap(m, row));
+    let only_high = hits <= 0.0 && reclaims <= 0.0;
     let severity = match exhausted {
-        true if !may_swap => Severity::Critical,
-        true => Severity::Warning,
+        // Made to wait by the kernel for most of the time, its tasks stand still, but none is killed.
+        true if only_high || may_swap => Severity::Warning,
+        true => Severity::Critical,
         false if slowed || throttled => Severity::Warning,
         false => Severity::Info,
     };
-    Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, exhausted, may_swap, throttled })
+    Some(AtLimit { row, hits, reclaims, stalled, refaults, severity, exhausted, may_swap, throttled, only_high })
 }
 
 /// True if memory of the cgroup can still go to swap.
@@ -163,8 +167,15 @@ fn finding(window: &Window<'_>, at: &AtLimit<'_>) -> Finding {
             "kmem:mm_page_alloc",
         ));
     }
-    let limit = if at.hits > 0.0 || at.reclaims > 0.0 { "memory limit" } else { "throttling limit (memory.high)" };
+    let limit = if at.only_high { "throttling limit (memory.high)" } else { "memory limit" };
     let (verdict, advice) = match at.exhausted {
+        true if at.only_high => (
+            format!("{name} is at its {limit} and has no page cache left to give: each task that needs more is made to wait"),
+            vec![
+                "Raise memory.high, or find what grows: `observer report memory` names the processes that allocate in it.".into(),
+                "Nobody is killed here: if it must not stand still like this, give it a memory.max not far above, or swap.".into(),
+            ],
+        ),
         true if at.may_swap => (
             format!("{name} is at its {limit} and has no page cache left to give: what it needs more goes to swap"),
             vec![
@@ -245,6 +256,30 @@ mod tests {
     #[test]
     fn without_cache_a_kill_is_near() {
         assert_eq!(fired(outcome(1, 1 << 20, 0)).severity, Severity::Critical);
+    }
+
+    #[test]
+    fn above_the_throttling_limit_tasks_wait_and_nobody_is_killed() {
+        let at = |second: u64| {
+            let mut s = snapshot_at(second);
+            let stat = CgroupStat { inactive_file: Some(1 << 20), active_file: Some(0), ..CgroupStat::default() };
+            let cgroup = snapshot::Cgroup {
+                id: CgroupId(7),
+                path: Name::from("/web"),
+                usage: Some(LIMIT + 4096),
+                high: Some(LIMIT),
+                unlimited: true,
+                high_hits: Some(9 * second),
+                own_limit_hits: Some(0),
+                stat: Some(stat),
+                ..snapshot::Cgroup::default()
+            };
+            s.cgroups = Some(Cgroups { list: vec![cgroup], ..Cgroups::default() });
+            s
+        };
+        let finding = fired(check(&Window::new(&models(&[at(1), at(2)])).unwrap()));
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.verdict.contains("(memory.high)") && !finding.verdict.contains("OOM"), "{}", finding.verdict);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     Evidence, Finding, Outcome, Rule, Severity, Window,
-    common::{mean, needs_interval, no_source},
+    common::{mean, needs_interval, no_source, process, top_allocator},
 };
 use crate::{model::Model, snapshot::coverage::Source, units};
 
@@ -78,6 +78,14 @@ fn check(window: &Window<'_>) -> Outcome {
     if let Some((c, dirty)) = dirtiest {
         let what = format!("most of it in cgroup {}", c.now.path);
         evidence.push(Evidence::new(what, units::bytes(dirty as f64), "memory.stat file_dirty (v2), total_dirty (v1)"));
+        // Who writes allocates the page cache that it dirties.
+        if let Some(p) = top_allocator(newest, Some(c.now.id)) {
+            evidence.push(Evidence::new(
+                format!("allocates most in it: {}", process(&p.comm, p.pid)),
+                units::or_unknown(p.allocs.allocations, units::per_second),
+                "kmem:mm_page_alloc",
+            ));
+        }
     }
     let who = dirtiest.map_or(String::new(), |(c, _)| format!("; most is dirtied by cgroup {}", c.now.path));
     Outcome::Fires(Finding {

@@ -48,7 +48,8 @@ fn nodes(snapshot: &Snapshot) -> (u64, u64, u64) {
     nodes.iter().fold((0, 0, 0), |sum, n| (sum.0 + n.wakes, sum.1 + n.sleeps, sum.2 + n.awake_ns))
 }
 
-fn direct(snapshot: &Snapshot) -> u64 {
+/// Direct reclaims that have ended, of all cgroups.
+pub(crate) fn direct(snapshot: &Snapshot) -> u64 {
     let rows = &snapshot.reclaim.as_ref().expect("reclaim is counted").by_cgroup;
     rows.iter().filter(|r| r.kind == ReclaimKind::Direct).map(|r| r.totals.count).sum()
 }

@@ -16,9 +16,15 @@ pub(super) struct Sysctl {
 
 impl Sysctl {
     pub(super) fn set(name: &str, value: &str) -> Self {
+        let kept = Self::keep(name);
+        fs::write(&kept.path, value).unwrap_or_else(|e| panic!("{}: {e}", kept.path));
+        kept
+    }
+
+    /// Leaves the value, which something else may change.
+    pub(super) fn keep(name: &str) -> Self {
         let path = format!("/proc/sys/vm/{name}");
         let before = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        fs::write(&path, value).unwrap_or_else(|e| panic!("{path}: {e}"));
         Self { path, before }
     }
 }
@@ -41,7 +47,7 @@ fn is_small(test: &str) -> bool {
 struct Fragmented {
     wants: Workload,
     _holds: Workload,
-    _settings: [Sysctl; 3],
+    _settings: [Sysctl; 2],
 }
 
 impl Fragmented {
@@ -50,8 +56,6 @@ impl Fragmented {
         if !is_small(test) {
             return None;
         }
-        // The process asks for them; they are given back at the end.
-        let huge_pages = Sysctl::set("nr_hugepages", "0");
         // Locked pages are then not moved by compaction either.
         let locked_stays = Sysctl::set("compact_unevictable_allowed", "0");
         // Each page that stays becomes a mapping of its own.
@@ -61,7 +65,7 @@ impl Fragmented {
         assert_eq!(holds.step(), "done");
         let mut wants = Workload::start("blocks", None);
         wants.go();
-        Some(Self { wants, _holds: holds, _settings: [huge_pages, locked_stays, many_mappings] })
+        Some(Self { wants, _holds: holds, _settings: [locked_stays, many_mappings] })
     }
 }
 

@@ -3,7 +3,7 @@
 use observer::diagnose::Severity;
 
 use super::{Watch, evidence};
-use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, observer::cgroup_number, workload::Workload};
+use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, observer::cgroup_number, skipped, workload::Workload};
 
 const LIMIT: u64 = 32 << 20;
 
@@ -40,6 +40,60 @@ impl AnonAtLimit {
         reader.go();
         Self { _reader: reader, _holder: holder, cgroup, _file: file }
     }
+}
+
+/// Anonymous memory that grows above `memory.high`, which lets nobody be killed: its process is made to wait.
+struct AnonAboveHigh {
+    holder: Workload,
+    cgroup: Cgroup,
+}
+
+impl AnonAboveHigh {
+    /// `None`, with the reason said, where cgroups have no such limit.
+    fn start(test: &str) -> Option<Self> {
+        let cgroup = Cgroup::new("high");
+        if !cgroup.is_v2() {
+            skipped(test, "only cgroups of version 2 have memory.high, as in the VM lane");
+            return None;
+        }
+        cgroup.throttle(LIMIT);
+        let mut holder = Workload::start(&format!("hold {}", 2 * LIMIT), Some(&cgroup));
+        holder.go();
+        Some(Self { holder, cgroup })
+    }
+}
+
+#[test]
+fn a_cgroup_above_its_throttling_limit_waits_and_is_named() {
+    needs_root!("a_cgroup_above_its_throttling_limit_waits_and_is_named");
+    let mut watch = Watch::start();
+    let Some(scene) = AnonAboveHigh::start("a_cgroup_above_its_throttling_limit_waits_and_is_named") else { return };
+    let name = scene.cgroup.name();
+    let finding = watch.until("cgroup_at_limit", |f| f.verdict.contains(&name));
+    watch.record("cgroup-high", "cgroup_at_limit");
+    assert!(finding.verdict.contains("throttling limit (memory.high)"), "{finding:#?}");
+    assert!(!finding.verdict.contains("OOM"), "nobody is killed at this limit: {finding:#?}");
+    evidence(&finding, "throttled above memory.high");
+    let who = format!("obs-hold (pid {})", scene.holder.pid());
+    assert!(finding.evidence.iter().any(|e| e.what.contains(&who)), "{finding:#?}");
+    // The kernel's own numbers, read around a snapshot.
+    let high = || cgroup_number(&scene.cgroup, "", ("memory.events", "high "));
+    let stalled = || {
+        let text = scene.cgroup.file("", "memory.pressure");
+        let total = text.lines().next().and_then(|l| l.rsplit_once("total=")).expect("a line of some").1;
+        total.parse::<f64>().expect("a number") / 1e6
+    };
+    let before = (high(), stalled());
+    watch.tick();
+    let after = (high(), stalled());
+    let row = watch.snapshot().cgroups.as_ref().and_then(|c| c.by_id(scene.cgroup.id())).expect("it is listed");
+    let hits = row.high_hits.expect("hits are read");
+    assert!((before.0..=after.0).contains(&hits) && hits > 0, "{} <= {hits} <= {}", before.0, after.0);
+    let some = row.pressure.as_ref().and_then(|p| p.some).expect("PSI of the cgroup is read").total_seconds;
+    assert!((before.1..=after.1).contains(&some) && some > 0.1, "{} <= {some} <= {}", before.1, after.1);
+    assert_eq!((row.high, row.limit), (Some(LIMIT), None));
+    let usage = row.usage.expect("use is read");
+    assert!(usage > LIMIT && usage < 2 * LIMIT, "{usage}");
 }
 
 /// Times that the limit was met, as the kernel counts it now.

@@ -5,10 +5,12 @@ mod blocks;
 mod cache;
 mod cgroup_limit;
 mod kernel_memory;
+mod pinned;
 mod record;
 mod squeeze;
 mod swap;
 mod tmpfs;
+mod writers;
 mod zombies;
 mod zones;
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use observer::diagnose::{Finding, Severity};
+
 use super::{Watch, blocks::Sysctl, evidence};
 use crate::{
     kswapd::{SMALL, meminfo, total_memory},
@@ -68,10 +70,11 @@ fn free_memory_that_is_kept_from_those_who_wait_is_told() {
     assert!(dma.trapped_reserve > dma.usable, "{dma:?}");
 }
 
-/// A process whose memory is bound to the fuller one of two nodes, so much that little is left of it.
+/// A process bound to the fuller one of two nodes, of which it leaves little.
 struct Bound {
     work: Workload,
     node: usize,
+    _file: BigFile,
 }
 
 impl Bound {
@@ -84,12 +87,10 @@ impl Bound {
         // What was left in the caches would make both nodes full.
         fs::write("/proc/sys/vm/drop_caches", "3").expect("caches can be dropped");
         let node = usize::from(node_memory(1, "MemFree") < node_memory(0, "MemFree"));
-        // Less than a tenth of the node is short; with much less the process would be killed, as it may go nowhere else.
-        let rest = node_memory(node, "MemTotal") * 8 / 100;
-        let bytes = node_memory(node, "MemFree").checked_sub(rest).expect("the node has free memory");
-        let mut work = Workload::start(&format!("bind {node} {bytes}"), None);
+        let file = BigFile::new(total_memory() * 8);
+        let mut work = Workload::start(&format!("bind {node} {}", file.path().display()), None);
         work.go();
-        Some(Self { work, node })
+        Some(Self { work, node, _file: file })
     }
 }
 
@@ -106,12 +107,16 @@ fn node_memory(node: usize, name: &str) -> u64 {
 fn a_full_node_beside_a_free_one_is_told() {
     needs_root!("a_full_node_beside_a_free_one_is_told");
     let mut watch = Watch::start();
-    let Some(Bound { work, node }) = Bound::start("a_full_node_beside_a_free_one_is_told") else { return };
-    let who = format!("obs-bind (pid {}", work.pid());
-    let finding = watch.until("numa_imbalance", |f| f.verdict.contains(&who));
+    let Some(scene) = Bound::start("a_full_node_beside_a_free_one_is_told") else { return };
+    let node = scene.node;
+    let who = format!("obs-bind (pid {}", scene.work.pid());
+    let short = format!("NUMA node {node} is short of memory while");
+    // It is a warning when kswapd has to work for it.
+    let right =
+        |f: &Finding| f.verdict.starts_with(&short) && f.verdict.contains(&who) && f.severity == Severity::Warning;
+    let finding = watch.until("numa_imbalance", right);
     watch.record("numa-bound", "numa_imbalance");
-    let expected = format!("NUMA node {node} is short of memory while");
-    assert!(finding.verdict.starts_with(&expected), "{finding:#?}");
+    assert!(evidence(&finding, &format!("looked at by kswapd{node}")).ends_with("/s"), "{finding:#?}");
     let free = || node_memory(node, "MemFree");
     let (before, model) = (free(), watch.tick().clone());
     let (after, nodes) = (free(), model.memory.nodes.expect("nodes are read"));

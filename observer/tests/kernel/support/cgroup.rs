@@ -84,6 +84,11 @@ impl Cgroup {
         Self { path, v2: self.v2 }
     }
 
+    /// Sets the limit in bytes above which its tasks are made to wait. Only version 2 has one.
+    pub(crate) fn throttle(&self, bytes: u64) {
+        self.write("memory.high", &bytes.to_string());
+    }
+
     /// Sets the hard limit in bytes, and leaves swap without one.
     pub(crate) fn limit_with_swap(&self, bytes: u64) {
         self.write(if self.v2 { "memory.max" } else { "memory.limit_in_bytes" }, &bytes.to_string());

@@ -45,9 +45,10 @@ extern "C" fn before_main() {
         Some("names") => keep("obs-names", || hoard::names(words[1], number(2))),
         Some("tables") => keep("obs-tables", || hoard::tables(number(1), number(2))),
         Some("rings") => keep("obs-rings", || hoard::rings(number(1), number(2))),
+        Some("pin") => keep("obs-pin", || hoard::pin(words[1], number(2))),
         Some("checker") => keep("obs-checker", || hoard::checker(number(1))),
         Some("blocks") => keep("obs-blocks", || hoard::blocks()),
-        Some("bind") => keep("obs-bind", || hoard::bind(number(1), number(2))),
+        Some("bind") => keep("obs-bind", || hoard::bind(number(1), words[2])),
         other => panic!("no workload is called {other:?}"),
     }
     exit(0);
@@ -359,8 +360,8 @@ fn cgroups(parent: &str, count: usize, faults: usize) {
     stop_here();
 }
 
-/// `fill FOLDER BYTES RATE`, `memfd BYTES RATE`, `names FOLDER COUNT`, `tables BYTES RATE`, `rings BYTES RATE`, `checker
-/// BYTES`, `blocks`, `bind NODE BYTES`: takes memory, and keeps it until it ends. The rate is in bytes a second.
+/// `fill FOLDER BYTES RATE`, `memfd BYTES RATE`, `names FOLDER COUNT`, `tables BYTES RATE`, `rings BYTES RATE`, `pin FILE
+/// BYTES`, `checker BYTES`, `blocks`, `bind NODE FILE`: takes memory, and keeps it until it ends. The rate is in bytes a second.
 fn keep<T>(name: &str, take: impl FnOnce() -> T) {
     call_me(name);
     say("ready");

@@ -1,6 +1,6 @@
 //! Workloads that take memory of one kind at a steady pace, so that its growth is seen while it lasts.
 
-use std::{ffi::c_int, fs, io, io::Write, mem, time::Duration};
+use std::{ffi::c_int, fs, io, io::Write, mem, os::fd::AsRawFd, ptr, time::Duration};
 
 use super::memory::{Pages, page_size};
 
@@ -50,7 +50,7 @@ pub(super) fn tables(bytes: usize, bytes_a_second: usize) {
     // SAFETY: a new mapping at an address that the kernel chooses.
     let start = unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        libc::mmap(std::ptr::null_mut(), count * SPAN, libc::PROT_READ, flags, -1, 0)
+        libc::mmap(ptr::null_mut(), count * SPAN, libc::PROT_READ, flags, -1, 0)
     };
     assert_ne!(start, libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
     let mut next = 0;
@@ -111,6 +111,40 @@ pub(super) fn rings(bytes: usize, bytes_a_second: usize) -> Vec<Ring> {
     rings
 }
 
+/// A pipe with room for so many bytes, open until the process ends; none if there is no memory for it.
+fn pipe(bytes: c_int) -> io::Result<[c_int; 2]> {
+    let mut ends: [c_int; 2] = [-1; 2];
+    // SAFETY: the array has room for two descriptors, which are used and closed only here.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK), 0, "pipe2: {}", io::Error::last_os_error());
+        if libc::fcntl(ends[1], libc::F_SETPIPE_SZ, bytes) >= bytes {
+            return Ok(ends);
+        }
+        let error = io::Error::last_os_error();
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+        Err(error)
+    }
+}
+
+/// Puts the beginning of a file into pipes that nobody reads: its pages are clean page cache, and the kernel cannot drop them.
+/// The pipes are open until the process ends.
+pub(super) fn pin(path: &str, bytes: usize) {
+    let file = fs::File::open(path).expect("the file is there");
+    for _ in 0..bytes.div_ceil(MIB) {
+        let ends = pipe(MIB as c_int).expect("a pipe");
+        let mut room = MIB;
+        while room > 0 {
+            // SAFETY: both descriptors are open; without offsets the file's own position moves on.
+            let moved = unsafe { libc::splice(file.as_raw_fd(), ptr::null_mut(), ends[1], ptr::null_mut(), room, 0) };
+            match usize::try_from(moved) {
+                Ok(0) | Err(_) => break,
+                Ok(moved) => room -= moved.min(room),
+            }
+        }
+    }
+}
+
 /// Memory of which every second page is free, and none can be moved: it is locked.
 pub(super) fn checker(bytes: usize) {
     let pages = Pages::map(bytes / page_size());
@@ -121,34 +155,55 @@ pub(super) fn checker(bytes: usize) {
     mem::forget(pages);
 }
 
-/// Asks for blocks of 2 MiB again and again. Those that are there, or that compaction makes, become huge pages, which stay;
-/// so what is asked for afterwards, for rings of packet sockets, is refused.
+/// Asks again and again for blocks of 2 MiB, and keeps those that it gets: the array in which a pipe of 128 MiB remembers its
+/// pages, at 40 bytes each, is one block. The kernel has nothing else to make it of.
 pub(super) fn blocks() -> ! {
-    const BLOCK: usize = 2 * MIB;
-    const HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
+    const PIPE: c_int = 128 << 20;
     loop {
-        // More than there is memory for: the kernel makes as many as it can.
-        fs::write(HUGE_PAGES, "100000").expect("huge pages can be asked for");
-        for _ in 0..100 {
-            let _ = Ring::new(BLOCK, 1);
+        if let Err(error) = pipe(PIPE) {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOMEM), "F_SETPIPE_SZ: {error}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// Binds this process to a node, and touches that much memory again and again.
-pub(super) fn bind(node: usize, bytes: usize) -> ! {
+/// Binds this process to a node and reads a file there, again and again, beside so much anonymous memory that page cache and
+/// free memory are never more than a little of the node.
+pub(super) fn bind(node: usize, path: &str) -> ! {
+    use std::io::{Read, Seek, SeekFrom};
     const MPOL_BIND: c_int = 2;
     let mask: u64 = 1 << node;
     // SAFETY: the mask is as long as said; the kernel takes one bit less than the number.
     let set = unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, &raw const mask, 65) };
     assert_eq!(set, 0, "set_mempolicy: {}", io::Error::last_os_error());
-    let held = Pages::map(bytes / page_size());
-    (0..held.count()).for_each(|page| held.touch(page));
-    let churned = Pages::map(4 * MIB / page_size());
+
+    // (all of the node, what of it is free or page cache of files), in KiB
+    let reach = || -> (usize, usize) {
+        let path = format!("/sys/devices/system/node/node{node}/meminfo");
+        let text = fs::read_to_string(path).expect("the node is there");
+        let line = |name: &str| {
+            let found = text.lines().find_map(|l| l.split_once(name)).expect("the kernel has the line").1;
+            found.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
+        };
+        (line("MemTotal:"), line("MemFree:") + line("Active(file):") + line("Inactive(file):"))
+    };
+    let mut file = fs::File::open(path).expect("the file is there");
+    let mut buffer = vec![0; MIB];
+    let mut held = Vec::new();
     loop {
-        (0..churned.count()).for_each(|page| churned.touch(page));
-        churned.drop_all();
-        std::thread::sleep(Duration::from_millis(10));
+        let (all, free) = reach();
+        if free > all / 16 {
+            let pages = Pages::map(MIB / page_size());
+            (0..pages.count()).for_each(|page| pages.touch(page));
+            held.push(pages);
+            continue;
+        }
+        if free < all / 24 {
+            held.pop();
+        }
+        if file.read(&mut buffer).expect("read") == 0 {
+            file.seek(SeekFrom::Start(0)).expect("seek");
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
