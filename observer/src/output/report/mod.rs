@@ -7,7 +7,7 @@ mod oom;
 mod tcp;
 mod tunnels;
 
-use super::text::{Paint, Style, Table};
+use super::text::{Paint, Style};
 use crate::{
     diagnose::Diagnosis,
     model::Model,
@@ -86,6 +86,11 @@ impl Page<'_> {
         self.not_seen_because(out, what, reason);
     }
 
+    /// Says that a part that is read from a file or another source was not seen, and why.
+    fn not_read(&self, out: &mut String, what: &str, source: &str) {
+        self.not_seen_because(out, what, self.model.coverage.source_reason(source));
+    }
+
     /// Says that a part was not seen, and why.
     fn not_seen_because(&self, out: &mut String, what: &str, reason: Option<&Name>) {
         let reason = reason.map_or("no probe or source that tells it was read", Name::as_str);
@@ -105,12 +110,6 @@ impl Page<'_> {
     fn subject(&self, out: &mut String, title: &str) {
         out.push('\n');
         self.subtitle(out, title);
-    }
-
-    /// Appends a table of the first of `total` rows, and says how many were left out.
-    fn table(&self, out: &mut String, table: &Table, total: usize, section: Section) {
-        table.render(out, self.style, 2);
-        self.left_out(out, total, section);
     }
 
     fn subtitle(&self, out: &mut String, title: &str) {

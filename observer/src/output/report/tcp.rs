@@ -38,15 +38,14 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
                 page.subtitle(out, "Interfaces");
                 tunnels::interfaces(out, page, &links.iter().collect::<Vec<_>>());
             }
-            None => page.not_seen_because(out, "interfaces", page.model.coverage.source_reason(Source::LINKS)),
+            None => page.not_read(out, "interfaces", Source::LINKS),
         }
     }
 }
 
 fn own(out: &mut String, page: &Page<'_>, own: &OwnNamespace) {
     let Some(established) = own.established else {
-        let reason = page.model.coverage.source_reason(Source::SNMP);
-        return page.not_seen_because(out, "own namespace", reason);
+        return page.not_read(out, "own namespace", Source::SNMP);
     };
     let events = |r| units::or_unknown(r, units::per_second);
     let text = format!(

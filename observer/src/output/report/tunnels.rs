@@ -42,7 +42,7 @@ const LIMITS: &str = "Seen: the kernel's counters of the tunnel interfaces in ob
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
     page.title(out, "TUNNELS");
     let Some(links) = &page.model.links else {
-        return page.not_seen_because(out, "interfaces", page.model.coverage.source_reason(Source::LINKS));
+        return page.not_read(out, "interfaces", Source::LINKS);
     };
     let tunnels: Vec<&Link> =
         links.iter().filter(|l| l.now.kind.as_ref().is_some_and(|k| KINDS.contains(&k.as_str()))).collect();

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Page, Section, events, events_or_count, name, pages_as_bytes};
+use super::{Page, events, events_or_count, list, name, pages_as_bytes};
 use crate::{
     model::page_alloc::{Allocs, Cgroup, PageAlloc, Process},
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::page_alloc::ORDERS,
     units,
 };
@@ -48,16 +48,14 @@ const CGROUPS: &[Column] = &[
 ];
 
 fn cgroups(out: &mut String, page: &Page<'_>, rows: &[Cgroup]) {
-    let mut table = Table::new(CGROUPS);
-    for c in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, CGROUPS, rows, |c| {
+        [
             pages_as_bytes(page, c.allocs.pages),
             events(c.allocs.allocations),
             units::count(c.allocs.counts.failures() as f64),
             name(c.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
 }
 
 const PROCESSES: &[Column] = &[
@@ -70,18 +68,16 @@ const PROCESSES: &[Column] = &[
 ];
 
 fn processes(out: &mut String, page: &Page<'_>, rows: &[Process]) {
-    let mut table = Table::new(PROCESSES);
-    for p in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, PROCESSES, rows, |p| {
+        [
             p.pid.to_string(),
             p.comm.to_string(),
             pages_as_bytes(page, p.allocs.pages),
             events(p.allocs.allocations),
             units::count(p.allocs.counts.failures() as f64),
             name(p.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
 }
 
 /// Orders that share a column. Above order 3 the kernel holds a request to be costly (`PAGE_ALLOC_COSTLY_ORDER`); from
@@ -130,13 +126,11 @@ fn cgroups_by_order(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
         out.push_str("  none\n");
         return;
     }
-    let mut table = Table::new(CGROUPS_BY_ORDER);
-    for c in all.iter().take(page.rows()) {
+    list(out, page, CGROUPS_BY_ORDER, all, |c| {
         let [one, two, three, four, five, six] = by_order(page, &c.allocs);
         let failed = failures(&c.allocs);
-        table.row([one, two, three, four, five, six, failed, failed_orders(&c.allocs), name(c.path.as_ref())]);
-    }
-    page.table(out, &table, all.len(), Section::Memory);
+        [one, two, three, four, five, six, failed, failed_orders(&c.allocs), name(c.path.as_ref())]
+    });
 }
 
 const PROCESSES_BY_ORDER: &[Column] = &[
@@ -167,11 +161,9 @@ fn processes_by_order(out: &mut String, page: &Page<'_>, all: &[Process]) {
         return;
     }
     rows.sort_by_key(|p| std::cmp::Reverse(in_blocks(&p.allocs)));
-    let mut table = Table::new(PROCESSES_BY_ORDER);
-    for p in rows.iter().take(page.rows()) {
+    list(out, page, PROCESSES_BY_ORDER, &rows, |p| {
         let [_, two, three, four, five, six] = by_order(page, &p.allocs);
         let (failed, orders) = (failures(&p.allocs), failed_orders(&p.allocs));
-        table.row([p.pid.to_string(), p.comm.to_string(), two, three, four, five, six, failed, orders]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        [p.pid.to_string(), p.comm.to_string(), two, three, four, five, six, failed, orders]
+    });
 }

@@ -1,9 +1,9 @@
 //! Memory cgroups: their limits, what they hold, what came back to them, how long they waited.
 
-use super::{Page, Section, bytes, bytes_rate, events, pressure, share};
+use super::{Page, bytes, bytes_rate, events, list, pressure, share};
 use crate::{
     model::cgroup::Cgroup,
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::{cgroup::CgroupStat, coverage::Source},
     units,
 };
@@ -16,8 +16,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
         if page.detailed {
             page.subject(out, "Cgroups");
         }
-        let reason = page.model.coverage.source_reason(Source::CGROUPS);
-        return page.not_seen_because(out, "cgroups", reason);
+        return page.not_read(out, "cgroups", Source::CGROUPS);
     };
     if !page.detailed {
         return near_their_limit(out, page, all);
@@ -86,15 +85,16 @@ fn near_their_limit(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
 fn limits(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
     page.subject(out, "Cgroups and their limits: those near one first, then by use");
     zombies(out, page);
-    let (near, others): (Vec<_>, Vec<_>) = all.iter().partition(|c| is_near_limit(c));
+    // The top of version 2 has neither a use nor a limit of its own.
+    let known = all.iter().filter(|c| c.now.usage.is_some() || c.now.limit.is_some());
+    let (near, others): (Vec<_>, Vec<_>) = known.partition(|c| is_near_limit(c));
     let rows: Vec<_> = near.into_iter().chain(others).collect();
     limits_table(out, page, &rows);
 }
 
 fn limits_table(out: &mut String, page: &Page<'_>, rows: &[&Cgroup]) {
-    let mut table = Table::new(LIMITS);
-    for c in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, LIMITS, rows, |c| {
+        [
             bytes(c.now.usage),
             if c.now.unlimited { "none".to_owned() } else { bytes(c.now.limit) },
             if c.now.unlimited { String::new() } else { share(c.limit_ratio) },
@@ -102,9 +102,8 @@ fn limits_table(out: &mut String, page: &Page<'_>, rows: &[&Cgroup]) {
             events(c.limit_hits),
             c.oom_kills.map_or_else(|| units::UNKNOWN.to_owned(), |n| n.to_string()),
             name(c),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
 }
 
 const THROTTLING_LIMITS: &[Column] = &[
@@ -127,12 +126,10 @@ fn throttling_limits(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
     }
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     page.subject(out, "Cgroups and the limits that slow them down (memory.high)");
-    let mut table = Table::new(THROTTLING_LIMITS);
-    for (of_high, c) in rows.iter().take(page.rows()) {
+    list(out, page, THROTTLING_LIMITS, &rows, |(of_high, c)| {
         let of_high = share(c.now.usage.map(|_| *of_high));
-        table.row([bytes(c.now.usage), bytes(c.now.high), of_high, events(c.high_hits), name(c)]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        [bytes(c.now.usage), bytes(c.now.high), of_high, events(c.high_hits), name(c)]
+    });
 }
 
 /// Name of the file of a cgroup as a source of the coverage.
@@ -142,7 +139,7 @@ const STAT: &str = "cgroups memory.stat";
 fn without_stat(out: &mut String, page: &Page<'_>, all: &[Cgroup]) -> bool {
     let none = all.iter().all(|c| c.now.stat.is_none());
     if none {
-        page.not_seen_because(out, "memory.stat", page.model.coverage.source_reason(STAT));
+        page.not_read(out, "memory.stat", STAT);
     }
     none
 }
@@ -162,10 +159,9 @@ fn holdings(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
     if without_stat(out, page, all) {
         return;
     }
-    let mut table = Table::new(HOLDINGS);
-    for c in all.iter().take(page.rows()) {
+    list(out, page, HOLDINGS, all, |c| {
         let of = |field: fn(&CgroupStat) -> Option<u64>| bytes(c.now.stat.as_ref().and_then(field));
-        table.row([
+        [
             of(|s| s.anon),
             of(|s| Some(s.file?.saturating_sub(s.shmem?))),
             of(|s| s.shmem),
@@ -173,9 +169,8 @@ fn holdings(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
             bytes(c.reclaimable),
             bytes(c.now.swap),
             name(c),
-        ]);
-    }
-    page.table(out, &table, all.len(), Section::Memory);
+        ]
+    });
 }
 
 const RETURNS: &[Column] = &[
@@ -205,18 +200,16 @@ fn returns(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
         return;
     }
     rows.sort_by(|a, b| back(b).total_cmp(&back(a)).then(faults(b).total_cmp(&faults(a))));
-    let mut table = Table::new(RETURNS);
-    for c in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, RETURNS, &rows, |c| {
+        [
             bytes_rate(c.refaults_anon),
             bytes_rate(c.refaults_file),
             bytes_rate(c.swap_in),
             bytes_rate(c.swap_out),
             events(c.major_faults),
             name(c),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
     if rows.iter().all(|c| c.swap_in.is_none()) {
         page.fact(out, "swap", "memory.stat of this kernel does not tell what came from swap and went to it");
     }

@@ -1,6 +1,6 @@
 //! Where RAM is: its parts, LRU lists, dirty cache, swap, slab, tmpfs, huge pages, NUMA nodes.
 
-use super::{Page, Section, bytes, bytes_rate, events, plural, share};
+use super::{Page, bytes, bytes_rate, events, list, plural, share};
 use crate::{
     output::text::{Column, Cut, Table},
     snapshot::{coverage::Source, memory::SysvShm},
@@ -26,8 +26,7 @@ const PARTS: &[Column] =
 fn breakdown(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Where RAM is");
     let Some(breakdown) = &page.model.memory.breakdown else {
-        let reason = page.model.coverage.source_reason(Source::MEMINFO);
-        return page.not_seen_because(out, "its parts", reason);
+        return page.not_read(out, "its parts", Source::MEMINFO);
     };
     let total = breakdown.total.max(1) as f64;
     let share = |bytes: f64| units::percent(bytes / total);
@@ -51,8 +50,7 @@ fn breakdown(out: &mut String, page: &Page<'_>) {
 fn lists(out: &mut String, page: &Page<'_>) {
     page.subject(out, "LRU lists and writeback");
     let Some(info) = &page.model.memory.meminfo else {
-        let reason = page.model.coverage.source_reason(Source::MEMINFO);
-        return page.not_seen_because(out, "lists", reason);
+        return page.not_read(out, "lists", Source::MEMINFO);
     };
     let text = format!(
         "anonymous {} active, {} inactive; file {} active, {} inactive; unevictable {}, of it locked {}",
@@ -73,16 +71,15 @@ fn lists(out: &mut String, page: &Page<'_>) {
         bytes(vm.dirty_threshold.zip(vm.dirty_background_threshold).map(|(a, b)| a.midpoint(b)))
     );
     page.fact(out, "dirty", &text);
-    if let Some(reason) = page.model.coverage.source_reason(Source::VMSTAT) {
-        page.not_seen_because(out, "thresholds of dirty cache", Some(reason));
+    if page.model.coverage.source_reason(Source::VMSTAT).is_some() {
+        page.not_read(out, "thresholds of dirty cache", Source::VMSTAT);
     }
 }
 
 fn swap(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Swap devices");
     let Some(swap) = &page.model.memory.swap else {
-        let reason = page.model.coverage.source_reason(Source::SWAPS);
-        return page.not_seen_because(out, "swap devices", reason);
+        return page.not_read(out, "swap devices", Source::SWAPS);
     };
     if swap.devices.is_empty() && swap.zram.is_empty() {
         out.push_str("  none\n");
@@ -133,21 +130,18 @@ const SLABS: &[Column] = &[
 fn slabs(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Slab");
     let Some(slabs) = &page.model.memory.slabs else {
-        let reason = page.model.coverage.source_reason(Source::SLABINFO);
-        return page.not_seen_because(out, "slab by cache", reason);
+        return page.not_read(out, "slab by cache", Source::SLABINFO);
     };
-    let mut table = Table::new(SLABS);
-    for cache in slabs.iter().take(page.rows()) {
-        table.row([
+    list(out, page, SLABS, slabs, |cache| {
+        [
             cache.now.name.to_string(),
             units::bytes(cache.now.bytes as f64),
             bytes_rate(cache.growth),
             units::count(cache.now.objects as f64),
             units::bytes(cache.now.object_bytes as f64),
             share(cache.active_ratio),
-        ]);
-    }
-    page.table(out, &table, slabs.len(), Section::Memory);
+        ]
+    });
 }
 
 const TMPFS: &[Column] = &[
@@ -162,28 +156,25 @@ const TMPFS: &[Column] = &[
 fn tmpfs(out: &mut String, page: &Page<'_>) {
     page.subject(out, "tmpfs and shared memory");
     let Some(shmem) = &page.model.memory.shmem else {
-        let reason = page.model.coverage.source_reason(Source::TMPFS);
-        return page.not_seen_because(out, "tmpfs", reason);
+        return page.not_read(out, "tmpfs", Source::TMPFS);
     };
-    let mut table = Table::new(TMPFS);
     let used: Vec<_> = shmem.tmpfs.iter().filter(|t| t.now.used > 0).collect();
-    for t in used.iter().take(page.rows()) {
-        table.row([
-            t.now.mount_point.to_string(),
-            units::bytes(t.now.used as f64),
-            t.used_ratio.map_or_else(|| "no limit".to_owned(), units::percent),
-            bytes_rate(t.growth),
-            units::or_unknown(t.now.inodes.map(|n| n as f64), units::count),
-            t.now.seen_by_pid.map_or_else(|| "observer".to_owned(), |pid| pid.to_string()),
-        ]);
-    }
-    if table.is_empty() {
+    if used.is_empty() {
         out.push_str("  every tmpfs is empty\n");
     } else {
-        page.table(out, &table, used.len(), Section::Memory);
+        list(out, page, TMPFS, &used, |t| {
+            [
+                t.now.mount_point.to_string(),
+                units::bytes(t.now.used as f64),
+                t.used_ratio.map_or_else(|| "no limit".to_owned(), units::percent),
+                bytes_rate(t.growth),
+                units::or_unknown(t.now.inodes.map(|n| n as f64), units::count),
+                t.now.seen_by_pid.map_or_else(|| "observer".to_owned(), |pid| pid.to_string()),
+            ]
+        });
     }
     match &shmem.sysv {
-        None => page.not_seen_because(out, "System V", page.model.coverage.source_reason(Source::SYSVIPC)),
+        None => page.not_read(out, "System V", Source::SYSVIPC),
         Some(sysv) if sysv.segments == 0 => {}
         Some(sysv) => page.fact(out, "System V", &segments(sysv)),
     }
@@ -206,7 +197,7 @@ fn segments(sysv: &SysvShm) -> String {
 fn hugepages(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Pools of huge pages");
     let Some(pools) = &page.model.memory.hugepages else {
-        return page.not_seen_because(out, "pools", page.model.coverage.source_reason(Source::HUGEPAGES));
+        return page.not_read(out, "pools", Source::HUGEPAGES);
     };
     let used: Vec<_> = pools.iter().filter(|p| p.total.unwrap_or(0) + p.surplus.unwrap_or(0) > 0).collect();
     if used.is_empty() {
@@ -243,7 +234,7 @@ fn nodes(out: &mut String, page: &Page<'_>) {
     }
     page.subject(out, "NUMA nodes: pages that missed their node, and foreign ones taken");
     let Some(nodes) = &page.model.memory.nodes else {
-        return page.not_seen_because(out, "nodes", page.model.coverage.source_reason(Source::NODES));
+        return page.not_read(out, "nodes", Source::NODES);
     };
     let mut table = Table::new(NODES);
     for node in nodes {

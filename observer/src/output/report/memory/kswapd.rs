@@ -1,9 +1,9 @@
 //! kswapd by node, and who woke it.
 
-use super::{Page, Section, bytes_rate, events, events_or_count, name, plural, share};
+use super::{Page, bytes_rate, events, events_or_count, list, name, plural, share};
 use crate::{
     model::kswapd::{Kswapd, Node},
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     units,
 };
 
@@ -53,16 +53,14 @@ fn requesters(out: &mut String, page: &Page<'_>, kswapd: &Kswapd) {
     if kswapd.requesters.is_empty() {
         return;
     }
-    let mut table = Table::new(REQUESTERS);
-    for r in kswapd.requesters.iter().take(page.rows()) {
-        table.row([
+    list(out, page, REQUESTERS, &kswapd.requesters, |r| {
+        [
             r.who.pid.to_string(),
             r.who.comm.to_string(),
             r.who.node.to_string(),
             events_or_count(r.per_second, r.requests_in_interval),
             r.who.last_order.to_string(),
             name(r.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, kswapd.requesters.len(), Section::Memory);
+        ]
+    });
 }

@@ -14,7 +14,10 @@ mod zones;
 use super::{
     LABEL, Page, Section, Write, bytes, bytes_rate, events, events_or_count, name, plural, share, time, time_under,
 };
-use crate::snapshot::coverage::Source;
+use crate::{
+    output::text::{Column, Table},
+    snapshot::coverage::Source,
+};
 
 /// What the whole report says of memory.
 const SHORT: &[Write] = &[
@@ -56,8 +59,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 fn usage(out: &mut String, page: &Page<'_>) {
     let memory = &page.model.memory;
     let Some(info) = &memory.meminfo else {
-        let reason = page.model.coverage.source_reason(Source::MEMINFO);
-        return page.not_seen_because(out, "use", reason);
+        return page.not_read(out, "use", Source::MEMINFO);
     };
     let ram = format!(
         "{} available of {} ({}), {} free, cache to reclaim {}",
@@ -89,8 +91,8 @@ fn usage(out: &mut String, page: &Page<'_>) {
 }
 
 fn activity(out: &mut String, page: &Page<'_>) {
-    if let Some(reason) = page.model.coverage.source_reason(Source::VMSTAT) {
-        return page.not_seen_because(out, "reclaim, events", Some(reason));
+    if page.model.coverage.source_reason(Source::VMSTAT).is_some() {
+        return page.not_read(out, "reclaim, events", Source::VMSTAT);
     }
     let vm = &page.model.memory.vm;
     let text = format!(
@@ -131,6 +133,20 @@ fn not_plain(out: &mut String, page: &Page<'_>) {
         let text = format!("{} of free memory is kept from ordinary requests", bytes(Some(trapped)));
         page.fact(out, "trapped", &text);
     }
+}
+
+/// Appends a table of the first rows, and says how many were left out.
+fn list<T, const N: usize>(
+    out: &mut String,
+    page: &Page<'_>,
+    columns: &'static [Column],
+    rows: &[T],
+    cells: impl Fn(&T) -> [String; N],
+) {
+    let mut table = Table::new(columns);
+    rows.iter().take(page.rows()).for_each(|row| table.row(cells(row)));
+    table.render(out, page.style, 2);
+    page.left_out(out, rows.len(), Section::Memory);
 }
 
 /// A rate of pages as bytes a second.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Page, Section, events_or_count, name, plural, share, time, time_under};
+use super::{Page, events_or_count, list, name, plural, share, time, time_under};
 use crate::{
     model::{
         compaction::{Compaction, Extfrag, FallbackRate},
         memory::unusable_index,
     },
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::{Name, compaction::Compactor, coverage::Source},
     units,
 };
@@ -23,8 +23,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 fn heat_map(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Fragmentation: tenths of free memory in blocks too small for the order");
     let Some(zones) = &page.model.memory.fragmentation else {
-        let reason = page.model.coverage.source_reason(Source::BUDDYINFO);
-        return page.not_seen_because(out, "free blocks", reason);
+        return page.not_read(out, "free blocks", Source::BUDDYINFO);
     };
     let orders = zones.iter().map(|z| z.unusable_index.len()).max().unwrap_or(0);
     let head: String = (0..orders).map(|order| format!("{order:>3}")).collect();
@@ -41,8 +40,7 @@ fn heat_map(out: &mut String, page: &Page<'_>) {
         }
     }
     if page.model.memory.page_types.is_none() {
-        let reason = page.model.coverage.source_reason(Source::PAGETYPEINFO);
-        page.not_seen_because(out, "by migrate type", reason);
+        page.not_read(out, "by migrate type", Source::PAGETYPEINFO);
     }
 }
 
@@ -71,9 +69,8 @@ fn compaction(out: &mut String, page: &Page<'_>) {
         out.push_str("  none\n");
         return;
     }
-    let mut table = Table::new(COMPACTIONS);
-    for c in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, COMPACTIONS, rows, |c| {
+        [
             by(c).to_owned(),
             events_or_count(c.per_second, c.count),
             share(c.stalled_ratio),
@@ -81,9 +78,8 @@ fn compaction(out: &mut String, page: &Page<'_>) {
             time_under(&c.latency_ns, 0.5),
             time_under(&c.latency_ns, 0.99),
             name(c.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
     results(out, page, rows);
 }
 
@@ -95,12 +91,10 @@ fn results(out: &mut String, page: &Page<'_>, all: &[Compaction]) {
     page.subject(out, "Results of compaction, in the kernel's words");
     let mut rows: Vec<_> = all.iter().flat_map(|c| c.results.iter().map(move |r| (c, r))).collect();
     rows.sort_by_key(|(_, r)| std::cmp::Reverse(r.count));
-    let mut table = Table::new(RESULTS);
-    for (c, result) in rows.iter().take(page.rows()) {
+    list(out, page, RESULTS, &rows, |(c, result)| {
         let times = units::count(result.count as f64);
-        table.row([by(c).to_owned(), result.result.to_string(), times, name(c.path.as_ref())]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        [by(c).to_owned(), result.result.to_string(), times, name(c.path.as_ref())]
+    });
 }
 
 fn by(c: &Compaction) -> &'static str {
@@ -143,12 +137,10 @@ fn by_type(out: &mut String, page: &Page<'_>, extfrag: &Extfrag) {
     }
     let mut rows: Vec<_> = pairs.into_iter().collect();
     rows.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    let mut table = Table::new(BY_TYPE);
-    for ((wanted, taken), (count, order)) in rows.iter().take(page.rows()) {
+    list(out, page, BY_TYPE, &rows, |((wanted, taken), (count, order))| {
         let rate = page.model.interval.map(|i| i.per_second(*count));
-        table.row([wanted.to_string(), taken.to_string(), events_or_count(rate, *count), order.to_string()]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        [wanted.to_string(), taken.to_string(), events_or_count(rate, *count), order.to_string()]
+    });
 }
 
 const BY_PROCESS: &[Column] = &[
@@ -162,9 +154,8 @@ const BY_PROCESS: &[Column] = &[
 ];
 
 fn by_process(out: &mut String, page: &Page<'_>, rows: &[FallbackRate]) {
-    let mut table = Table::new(BY_PROCESS);
-    for f in rows.iter().take(page.rows()) {
-        table.row([
+    list(out, page, BY_PROCESS, rows, |f| {
+        [
             f.who.pid.to_string(),
             f.who.comm.to_string(),
             f.who.order.to_string(),
@@ -172,9 +163,8 @@ fn by_process(out: &mut String, page: &Page<'_>, rows: &[FallbackRate]) {
             f.who.taken.to_string(),
             events_or_count(f.per_second, f.in_interval),
             name(f.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+        ]
+    });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Pressure stall information: how long tasks waited, of the host and of its cgroups.
 
-use super::{Page, Section, cgroups, time};
+use super::{Page, cgroups, list, time};
 use crate::{
     model::cgroup::Cgroup,
     output::text::{Column, Cut, Table},
@@ -14,8 +14,7 @@ use crate::{
 pub(super) fn facts(out: &mut String, page: &Page<'_>) {
     let memory = page.model.pressure.as_ref().and_then(|p| p.memory.as_ref());
     let Some(Resource { some, full }) = memory else {
-        let reason = page.model.coverage.source_reason(Source::PRESSURE_MEMORY);
-        return page.not_seen_because(out, "stalls", reason);
+        return page.not_read(out, "stalls", Source::PRESSURE_MEMORY);
     };
     let text = format!(
         "some task waited for memory {} of the last 10/60/300 s, {} since boot; all tasks {}, {}",
@@ -75,7 +74,7 @@ pub(super) fn table(out: &mut String, page: &Page<'_>) {
         table.render(out, page.style, 2);
     }
     for (what, _, source) in resources.iter().filter(|(_, resource, _)| resource.is_none()) {
-        page.not_seen_because(out, what, page.model.coverage.source_reason(source));
+        page.not_read(out, what, source);
     }
 }
 
@@ -111,9 +110,7 @@ pub(super) fn by_cgroup(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
         out.push_str("  none since the cgroups were made\n");
         return;
     }
-    let mut table = Table::new(CGROUPS);
-    for (cgroup, Resource { some, full }) in rows.iter().take(page.rows()) {
-        table.row([averages(*some), total(*some), averages(*full), total(*full), cgroups::name(cgroup)]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+    list(out, page, CGROUPS, &rows, |(cgroup, Resource { some, full })| {
+        [averages(*some), total(*some), averages(*full), total(*full), cgroups::name(cgroup)]
+    });
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Page, Section, bytes, events, name, pages_as_bytes, share};
+use super::{Page, bytes, events, list, name, pages_as_bytes, share};
 use crate::{
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::{Name, coverage::Source, process::Processes},
     units,
 };
@@ -12,8 +12,7 @@ use crate::{
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Largest processes: what they hold");
     let Some(processes) = &page.model.processes else {
-        let reason = page.model.coverage.source_reason(Source::PROCESSES);
-        return page.not_seen_because(out, "processes", reason);
+        return page.not_read(out, "processes", Source::PROCESSES);
     };
     holdings(out, page, processes);
     if processes.not_listed > 0 {
@@ -38,9 +37,8 @@ const HOLDINGS: &[Column] = &[
 ];
 
 fn holdings(out: &mut String, page: &Page<'_>, processes: &Processes) {
-    let mut table = Table::new(HOLDINGS);
-    for p in processes.list.iter().take(page.rows()) {
-        table.row([
+    list(out, page, HOLDINGS, &processes.list, |p| {
+        [
             p.pid.to_string(),
             p.comm.to_string(),
             bytes(Some(p.rss)),
@@ -49,9 +47,8 @@ fn holdings(out: &mut String, page: &Page<'_>, processes: &Processes) {
             bytes(p.shmem),
             bytes(p.swap),
             bytes(p.page_tables),
-        ]);
-    }
-    page.table(out, &table, processes.list.len(), Section::Memory);
+        ]
+    });
 }
 
 const WORK: &[Column] = &[
@@ -101,10 +98,9 @@ fn work(out: &mut String, page: &Page<'_>, processes: &Processes) {
     // A process that is in no row of a probe that runs did nothing.
     let nothing = |probe: bool| page.model.interval.filter(|_| probe).map(|_| 0.0);
     let (allocates, stalls) = (nothing(page.model.page_alloc.is_some()), nothing(page.model.reclaim.is_some()));
-    let mut table = Table::new(WORK);
-    for p in processes.list.iter().take(page.rows()) {
+    list(out, page, WORK, &processes.list, |p| {
         let done = done.get(&p.pid).unwrap_or(&idle);
-        table.row([
+        [
             p.pid.to_string(),
             p.comm.to_string(),
             pages_as_bytes(page, done.pages.or(allocates)),
@@ -112,7 +108,6 @@ fn work(out: &mut String, page: &Page<'_>, processes: &Processes) {
             events(done.major_faults),
             p.oom_score_adj.map_or_else(|| units::UNKNOWN.to_owned(), |n| n.to_string()),
             name(done.cgroup),
-        ]);
-    }
-    page.table(out, &table, processes.list.len(), Section::Memory);
+        ]
+    });
 }

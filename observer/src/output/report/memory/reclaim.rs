@@ -1,9 +1,9 @@
 //! Inside of reclaim: who looked for pages, who pushed whose cache out, waits, shrinkers, retries.
 
-use super::{Page, Section, bytes, bytes_rate, events, events_or_count, name, share, time, time_under};
+use super::{Page, bytes, bytes_rate, events, events_or_count, list, name, share, time, time_under};
 use crate::{
     model::{eviction::Eviction, retry::Retry},
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::{Name, coverage::Source, reclaim::Scanner, retry::RetryKind},
     units,
 };
@@ -35,15 +35,14 @@ fn scans(out: &mut String, page: &Page<'_>) {
         out.push_str("  nobody\n");
         return;
     }
-    let mut table = Table::new(SCANS);
-    for s in scans.iter().take(page.rows()) {
+    list(out, page, SCANS, scans, |s| {
         let by = match s.by {
             Scanner::Kswapd => "kswapd",
             Scanner::Task => "a task",
         };
         let or_bytes =
             |rate: Option<f64>, bytes: u64| rate.map_or_else(|| units::bytes(bytes as f64), units::bytes_per_second);
-        table.row([
+        [
             by.to_owned(),
             s.node.to_string(),
             if s.file { "file" } else { "anonymous" }.to_owned(),
@@ -51,9 +50,8 @@ fn scans(out: &mut String, page: &Page<'_>) {
             or_bytes(s.reclaimed, s.reclaimed_bytes),
             share(s.efficiency),
             name(s.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, scans.len(), Section::Memory);
+        ]
+    });
 }
 
 fn evictions(out: &mut String, page: &Page<'_>) {
@@ -90,11 +88,9 @@ fn victims(out: &mut String, page: &Page<'_>, eviction: &Eviction) {
     let scope = eviction.scope.as_ref().map_or("the host's memory".to_owned(), |s| format!("the limit of {s}"));
     let text = format!("{scope}: {} read again soon after", units::bytes_per_second(eviction.refaults));
     page.fact(out, "under", &text);
-    let mut table = Table::new(VICTIMS);
-    for v in eviction.victims.iter().take(page.rows()) {
-        table.row([units::bytes_per_second(v.refaults), units::percent(v.share), v.path.to_string()]);
-    }
-    page.table(out, &table, eviction.victims.len(), Section::Memory);
+    list(out, page, VICTIMS, &eviction.victims, |v| {
+        [units::bytes_per_second(v.refaults), units::percent(v.share), v.path.to_string()]
+    });
 }
 
 const DRIVERS: &[Column] = &[
@@ -106,17 +102,15 @@ const DRIVERS: &[Column] = &[
 ];
 
 fn drivers(out: &mut String, page: &Page<'_>, eviction: &Eviction) {
-    let mut table = Table::new(DRIVERS);
-    for d in eviction.drivers.iter().take(page.rows()) {
-        table.row([
+    list(out, page, DRIVERS, &eviction.drivers, |d| {
+        [
             units::bytes_per_second(d.allocated),
             units::percent(d.share),
             bytes_rate(d.reclaimed),
             events(d.kswapd_requests),
             name(d.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, eviction.drivers.len(), Section::Memory);
+        ]
+    });
 }
 
 const THROTTLES: &[Column] = &[
@@ -135,18 +129,16 @@ fn throttles(out: &mut String, page: &Page<'_>) {
         out.push_str("  none\n");
         return;
     }
-    let mut table = Table::new(THROTTLES);
-    for t in throttles.iter().take(page.rows()) {
+    list(out, page, THROTTLES, throttles, |t| {
         let mean = t.waited_ratio.zip(t.per_second).map(|(waited, waits)| waited / waits);
-        table.row([
+        [
             t.reason.to_string(),
             events_or_count(t.per_second, t.count),
             share(t.waited_ratio),
             time(mean),
             name(t.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, throttles.len(), Section::Memory);
+        ]
+    });
 }
 
 const SHRINKERS: &[Column] = &[
@@ -166,9 +158,8 @@ fn shrinkers(out: &mut String, page: &Page<'_>) {
         out.push_str("  none was called\n");
         return;
     }
-    let mut table = Table::new(SHRINKERS);
-    for s in shrinkers.iter().take(page.rows()) {
-        table.row([
+    list(out, page, SHRINKERS, shrinkers, |s| {
+        [
             s.function.to_string(),
             events_or_count(s.per_second, s.count),
             share(s.busy_ratio),
@@ -176,9 +167,8 @@ fn shrinkers(out: &mut String, page: &Page<'_>) {
             time_under(&s.latency_ns, 0.99),
             units::seconds(s.max_seconds),
             units::count(s.freed as f64),
-        ]);
-    }
-    page.table(out, &table, shrinkers.len(), Section::Memory);
+        ]
+    });
 }
 
 fn retries(out: &mut String, page: &Page<'_>) {
@@ -188,6 +178,18 @@ fn retries(out: &mut String, page: &Page<'_>) {
     reclaim_rounds(out, page, &of(RetryKind::Reclaim));
     page.subject(out, "Rounds of compaction before an OOM kill");
     compaction_rounds(out, page, &of(RetryKind::Compact));
+}
+
+/// Who considered another round, how often, with what answer; order and rounds of the last time.
+fn considered(r: &Retry) -> [String; 6] {
+    [
+        r.who.pid.to_string(),
+        r.who.comm.to_string(),
+        units::count(r.in_interval as f64),
+        units::count(r.refused_in_interval as f64),
+        r.who.last_order.to_string(),
+        r.who.last_loops.to_string(),
+    ]
 }
 
 const RECLAIM_ROUNDS: &[Column] = &[
@@ -207,21 +209,11 @@ fn reclaim_rounds(out: &mut String, page: &Page<'_>, rows: &[&Retry]) {
         out.push_str("  none\n");
         return;
     }
-    let mut table = Table::new(RECLAIM_ROUNDS);
-    for r in rows.iter().take(page.rows()) {
-        table.row([
-            r.who.pid.to_string(),
-            r.who.comm.to_string(),
-            units::count(r.in_interval as f64),
-            units::count(r.refused_in_interval as f64),
-            r.who.last_order.to_string(),
-            r.who.last_loops.to_string(),
-            bytes(r.who.last_available_bytes),
-            bytes(r.who.last_min_bytes),
-            name(r.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+    list(out, page, RECLAIM_ROUNDS, rows, |r| {
+        let [pid, process, times, refused, order, rounds] = considered(r);
+        let (had, needed) = (bytes(r.who.last_available_bytes), bytes(r.who.last_min_bytes));
+        [pid, process, times, refused, order, rounds, had, needed, name(r.cgroup_path.as_ref())]
+    });
 }
 
 const COMPACTION_ROUNDS: &[Column] = &[
@@ -239,17 +231,8 @@ fn compaction_rounds(out: &mut String, page: &Page<'_>, rows: &[&Retry]) {
         out.push_str("  none\n");
         return;
     }
-    let mut table = Table::new(COMPACTION_ROUNDS);
-    for r in rows.iter().take(page.rows()) {
-        table.row([
-            r.who.pid.to_string(),
-            r.who.comm.to_string(),
-            units::count(r.in_interval as f64),
-            units::count(r.refused_in_interval as f64),
-            r.who.last_order.to_string(),
-            r.who.last_loops.to_string(),
-            name(r.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, rows.len(), Section::Memory);
+    list(out, page, COMPACTION_ROUNDS, rows, |r| {
+        let [pid, process, times, refused, order, rounds] = considered(r);
+        [pid, process, times, refused, order, rounds, name(r.cgroup_path.as_ref())]
+    });
 }

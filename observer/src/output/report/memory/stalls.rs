@@ -1,9 +1,9 @@
 //! Who stalls in reclaim, and for how long.
 
-use super::{Page, Section, events_or_count, name, share, time, time_under};
+use super::{Page, Section, events_or_count, list, name, share, time, time_under};
 use crate::{
     model::reclaim::Reclaim,
-    output::text::{Column, Cut, Table},
+    output::text::{Column, Cut},
     snapshot::reclaim::ReclaimKind,
     units,
 };
@@ -60,9 +60,8 @@ const CGROUPS: &[Column] = &[
 ];
 
 fn cgroups(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
-    let mut table = Table::new(CGROUPS);
-    for c in reclaim.cgroups.iter().take(page.rows()) {
-        table.row([
+    list(out, page, CGROUPS, &reclaim.cgroups, |c| {
+        [
             kind(c.kind).to_owned(),
             events_or_count(c.stalls.per_second, c.stalls.totals.count),
             share(c.stalls.stalled_ratio),
@@ -70,9 +69,8 @@ fn cgroups(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
             time_under(&c.latency_ns, 0.5),
             time_under(&c.latency_ns, 0.99),
             name(c.path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, reclaim.cgroups.len(), Section::Memory);
+        ]
+    });
 }
 
 const PROCESSES: &[Column] = &[
@@ -86,9 +84,8 @@ const PROCESSES: &[Column] = &[
 ];
 
 fn processes(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
-    let mut table = Table::new(PROCESSES);
-    for p in reclaim.processes.iter().take(page.rows()) {
-        table.row([
+    list(out, page, PROCESSES, &reclaim.processes, |p| {
+        [
             p.pid.to_string(),
             p.comm.to_string(),
             kind(p.kind).to_owned(),
@@ -96,7 +93,6 @@ fn processes(out: &mut String, page: &Page<'_>, reclaim: &Reclaim) {
             share(p.stalls.stalled_ratio),
             time_under(&p.latency_ns, 0.99),
             name(p.cgroup_path.as_ref()),
-        ]);
-    }
-    page.table(out, &table, reclaim.processes.len(), Section::Memory);
+        ]
+    });
 }

@@ -29,8 +29,7 @@ pub(super) fn watermarks(out: &mut String, page: &Page<'_>) {
         if page.detailed {
             page.subject(out, TITLE);
         }
-        let reason = page.model.coverage.source_reason(Source::ZONEINFO);
-        return page.not_seen_because(out, "zones", reason);
+        return page.not_read(out, "zones", Source::ZONEINFO);
     };
     let used: Vec<_> = zones.iter().filter(|z| z.managed != Some(0)).collect();
     let calm = used.iter().all(|z| state(z) == ABOVE_HIGH);
@@ -94,8 +93,7 @@ pub(super) fn free(out: &mut String, page: &Page<'_>) {
     page.subject(out, "Free memory: usable by an ordinary request; kept: min, CMA, atomic, reserve");
     let memory = &page.model.memory;
     let (Some(free), Some(zones)) = (&memory.free, &memory.zones) else {
-        let reason = page.model.coverage.source_reason(Source::ZONEINFO);
-        return page.not_seen_because(out, "free memory", reason);
+        return page.not_read(out, "free memory", Source::ZONEINFO);
     };
     let mut table = Table::new(FREE);
     for zone in free {
@@ -114,7 +112,6 @@ pub(super) fn free(out: &mut String, page: &Page<'_>) {
     }
     table.render(out, page.style, 2);
     if zones.iter().any(|z| z.managed != Some(0) && z.free_highatomic.is_none()) {
-        let reason = page.model.coverage.source_reason(Source::PAGETYPEINFO);
-        page.not_seen_because(out, "kept for atomic requests, taken to be 0", reason);
+        page.not_read(out, "kept for atomic requests, taken to be 0", Source::PAGETYPEINFO);
     }
 }
