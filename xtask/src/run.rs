@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// What observer needs where it is not root: the table in observer/src/source/capabilities.rs, which has the reasons.
-const CAPABILITIES: &str = "cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep";
+const CAPABILITIES: &str = "cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search,cap_syslog+ep";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

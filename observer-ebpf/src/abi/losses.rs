@@ -26,6 +26,8 @@ pub enum Loss {
     OomRingFull,
     /// Events of network namespaces that found no place.
     TcpNamespacesFull,
+    /// Failed page allocations whose flags found no place; they are counted by order.
+    AllocFailuresFull,
 }
 
 /// Every loss with its words, in the order of the indexes.
@@ -41,4 +43,5 @@ pub const LOSSES: &[(Loss, &str)] = &[
     (Loss::ShrinkersFull, "shrinkers: not counted, map full"),
     (Loss::OomRingFull, "oom: events lost, ring buffer full"),
     (Loss::TcpNamespacesFull, "tcp: events not counted, map of namespaces full"),
+    (Loss::AllocFailuresFull, "page_alloc: flags of failures not kept, map full"),
 ];

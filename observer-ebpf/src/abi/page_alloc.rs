@@ -56,4 +56,32 @@ pub const FLUSHED: u32 = 0;
 /// What the flush program returns: it interrupted a program that changes the slot, and left it alone.
 pub const BUSY: u32 = 1;
 
-plain!(Key = 24, Value = 272, Slot = 312);
+/// Whose requests failed, and how they were made.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FailureKey {
+    /// Memory cgroup; 0 if unknown.
+    pub cgroup: u64,
+    /// Start of the process in nanoseconds of `CLOCK_BOOTTIME`.
+    pub start_ns: u64,
+    /// Process id, the kernel's tgid.
+    pub tgid: u32,
+    /// Order of the request.
+    pub order: u32,
+    /// gfp flags of the request.
+    pub gfp: u32,
+    /// Padding.
+    pub zero: u32,
+}
+
+/// Requests that failed in one way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Failure {
+    /// How many.
+    pub count: u64,
+    /// Name of the task that last failed.
+    pub comm: [u8; COMM_LEN],
+}
+
+plain!(Key = 24, Value = 272, Slot = 312, FailureKey = 32, Failure = 24);

@@ -1,5 +1,6 @@
 //! One file a kernel subsystem.
 
+mod alloc_failures;
 mod alloc_stacks;
 mod compaction;
 mod extfrag;

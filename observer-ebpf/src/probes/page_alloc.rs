@@ -24,7 +24,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::abi::page_alloc::{BUSY, COUNTS, FAILED, FLUSHED, Key, ORDERS, Slot, Value};
 
-use super::BPF_NOEXIST;
+use super::{BPF_NOEXIST, alloc_failures};
 use crate::kernel::{arg, atomic_add, barrier, current, offsets, pointer, start_ns, task_cgroup, tgid};
 
 #[map(name = "obs_alloc_slot")]
@@ -46,8 +46,14 @@ fn obs_page_alloc(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint has four arguments on every kernel with BTF.
     let (page, order) = unsafe { (arg(ctx.as_ptr(), 0), arg(ctx.as_ptr(), 1) as u32) };
     let last = ORDERS as u32 - 1;
-    let order = if order > last { last } else { order } as usize;
-    count(if page == 0 { order | FAILED } else { order });
+    let index = if order > last { last } else { order } as usize;
+    if page == 0 {
+        // SAFETY: as above.
+        alloc_failures::count(order, unsafe { arg(ctx.as_ptr(), 2) } as u32);
+        count(index | FAILED);
+    } else {
+        count(index);
+    }
     0
 }
 

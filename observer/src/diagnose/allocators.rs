@@ -80,7 +80,7 @@ pub(super) fn total(models: &[Model]) -> Option<AllocCounts> {
 }
 
 /// Parts of the models that were counted over an interval, and not since the probes were attached.
-fn with_rates(models: &[Model]) -> impl Iterator<Item = &crate::model::page_alloc::PageAlloc> {
+pub(super) fn with_rates(models: &[Model]) -> impl Iterator<Item = &crate::model::page_alloc::PageAlloc> {
     models.iter().filter_map(|m| m.page_alloc.as_ref()).filter(|p| p.total.allocations.is_some())
 }
 

@@ -1,14 +1,22 @@
 //! One cgroup's allocations push out page cache that another still needs.
 
+use std::collections::BTreeMap;
+
 use super::{
     Evidence, Finding, Outcome, Rule, Severity, Window,
     common::{cgroup, needs_interval, process, top_allocator},
 };
 use crate::{
-    model::eviction::{Driver, Eviction, Victim},
-    snapshot::coverage::Source,
+    model::{
+        Model,
+        eviction::{Driver, Eviction, Victim},
+    },
+    snapshot::{Name, coverage::Source},
     units,
 };
+
+/// Seconds of history that the rule looks at.
+const LOOK_BACK_SECONDS: f64 = 10.0;
 
 /// Bytes a second that the victim reads again from which its work is slowed down.
 const REFAULTS: f64 = 2.0 * 1024.0 * 1024.0;
@@ -29,7 +37,8 @@ fn check(window: &Window<'_>) -> Outcome {
         return outcome;
     }
     let newest = window.newest();
-    let Some(evictions) = &newest.evictions else {
+    let (models, _) = window.last(LOOK_BACK_SECONDS);
+    let Some(evictions) = over(models) else {
         let reason = match &newest.cgroups {
             None => newest.coverage.source_reason(Source::CGROUPS),
             Some(_) => newest.coverage.probe_reason("page_alloc"),
@@ -39,7 +48,63 @@ fn check(window: &Window<'_>) -> Outcome {
     };
     let found = evictions.iter().filter_map(|e| blame(e).map(|(driver, victim)| (e, driver, victim)));
     let worst = found.max_by(|a, b| a.2.refaults.total_cmp(&b.2.refaults));
-    worst.map_or(Outcome::Quiet, |(eviction, driver, victim)| Outcome::Fires(finding(window, eviction, driver, victim)))
+    worst.map_or(Outcome::Quiet, |(eviction, driver, victim)| Outcome::Fires(finding(models, eviction, driver, victim)))
+}
+
+/// What the models tell together, as rates over all their time: a burst counts by its bytes, wherever in the window it is.
+/// `None` if none of them can tell.
+fn over(models: &[Model]) -> Option<Vec<Eviction>> {
+    let told: Vec<_> = models.iter().filter_map(|m| Some((m.evictions.as_ref()?, m.interval?.seconds))).collect();
+    let all: f64 = told.iter().map(|(_, seconds)| seconds).sum();
+    if all <= 0.0 {
+        return None;
+    }
+    let mut scopes: BTreeMap<Option<&Name>, Eviction> = BTreeMap::new();
+    for (eviction, seconds) in told.iter().flat_map(|(evictions, seconds)| evictions.iter().map(move |e| (e, seconds)))
+    {
+        let part = seconds / all;
+        let empty =
+            || Eviction { refaults: 0.0, victims: Vec::new(), drivers: Vec::new(), scope: eviction.scope.clone() };
+        let sum = scopes.entry(eviction.scope.as_ref()).or_insert_with(empty);
+        sum.refaults += eviction.refaults * part;
+        for victim in &eviction.victims {
+            let known = sum.victims.iter_mut().find(|v| v.cgroup == victim.cgroup);
+            match known {
+                Some(known) => known.refaults += victim.refaults * part,
+                None => sum.victims.push(Victim { refaults: victim.refaults * part, ..victim.clone() }),
+            }
+        }
+        for driver in &eviction.drivers {
+            let scaled = Driver {
+                allocated: driver.allocated * part,
+                kswapd_requests: driver.kswapd_requests.map(|n| n * part),
+                reclaimed: driver.reclaimed.map(|n| n * part),
+                ..driver.clone()
+            };
+            match sum.drivers.iter_mut().find(|d| d.cgroup == driver.cgroup) {
+                Some(known) => {
+                    known.allocated += scaled.allocated;
+                    known.kswapd_requests = added(known.kswapd_requests, scaled.kswapd_requests);
+                    known.reclaimed = added(known.reclaimed, scaled.reclaimed);
+                }
+                None => sum.drivers.push(scaled),
+            }
+        }
+    }
+    let ranked = scopes.into_values().map(|mut sum| {
+        let allocated: f64 = sum.drivers.iter().map(|d| d.allocated).sum();
+        sum.victims.iter_mut().for_each(|v| v.share = v.refaults / sum.refaults);
+        sum.drivers.iter_mut().for_each(|d| d.share = d.allocated / allocated);
+        sum.victims.sort_by(|a, b| b.refaults.total_cmp(&a.refaults).then(a.cgroup.cmp(&b.cgroup)));
+        sum.drivers.sort_by(|a, b| b.allocated.total_cmp(&a.allocated).then(a.cgroup.cmp(&b.cgroup)));
+        sum
+    });
+    Some(ranked.collect())
+}
+
+/// The sum of what is known.
+fn added(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.map(|a| a + b.unwrap_or(0.0)).or(b)
 }
 
 /// The cgroup that drives the reclaim, and the one that suffers most of the others.
@@ -50,8 +115,7 @@ fn blame(eviction: &Eviction) -> Option<(&Driver, &Victim)> {
     (victim.refaults >= REFAULTS && driver.allocated >= MORE * own).then_some((driver, victim))
 }
 
-fn finding(window: &Window<'_>, eviction: &Eviction, driver: &Driver, victim: &Victim) -> Finding {
-    let newest = window.newest();
+fn finding(models: &[Model], eviction: &Eviction, driver: &Driver, victim: &Victim) -> Finding {
     let (who, whose) = (cgroup(driver.path.as_ref(), driver.cgroup), cgroup(Some(&victim.path), None));
     let mut evidence = vec![
         Evidence::new(
@@ -73,8 +137,9 @@ fn finding(window: &Window<'_>, eviction: &Eviction, driver: &Driver, victim: &V
         let source = "vmscan:mm_vmscan_{direct,memcg}_reclaim_end";
         evidence.push(Evidence::new("its own tasks reclaimed", units::bytes_per_second(reclaimed), source));
     }
-    if let Some(p) = top_allocator(newest, driver.cgroup) {
-        let rate = p.allocs.pages.zip(newest.host.page_size).map(|(pages, size)| pages * size as f64);
+    let allocators = models.iter().rev().filter_map(|m| Some((m, top_allocator(m, driver.cgroup)?)));
+    if let Some((model, p)) = allocators.into_iter().next() {
+        let rate = p.allocs.pages.zip(model.host.page_size).map(|(pages, size)| pages * size as f64);
         evidence.push(Evidence::new(
             format!("allocates most in it: {}", process(&p.comm, p.pid)),
             units::or_unknown(rate, units::bytes_per_second),
@@ -109,21 +174,58 @@ mod tests {
 
     fn outcome(refaults: f64, share: f64, same: bool) -> Outcome {
         let mut models = models(&[snapshot_at(1), snapshot_at(2)]);
+        models[0].evictions = Some(evictions(refaults, share, same));
+        check(&Window::new(&models).unwrap())
+    }
+
+    fn evictions(refaults: f64, share: f64, same: bool) -> Vec<Eviction> {
         let victim = if same { 4 } else { 3 };
-        models[0].evictions = Some(vec![Eviction {
+        vec![Eviction {
             scope: Some(Name::from("/p")),
             refaults,
             victims: vec![Victim { cgroup: CgroupId(victim), path: Name::from("/p/hot"), refaults, share: 1.0 }],
-            drivers: vec![Driver {
-                cgroup: Some(CgroupId(4)),
-                path: Some(Name::from("/p/stream")),
-                allocated: 90.0 * MIB,
-                share,
-                kswapd_requests: None,
-                reclaimed: Some(80.0 * MIB),
-            }],
-        }]);
+            drivers: [(4, share), (5, (1.0 - share) / 3.0), (6, (1.0 - share) / 3.0), (7, (1.0 - share) / 3.0)]
+                .map(|(id, share)| Driver {
+                    cgroup: Some(CgroupId(id)),
+                    path: Some(Name::from(if id == 4 { "/p/stream" } else { "/p/other" })),
+                    allocated: 100.0 * MIB * share,
+                    share,
+                    kswapd_requests: None,
+                    reclaimed: Some(80.0 * MIB),
+                })
+                .to_vec(),
+        }]
+    }
+
+    /// Ten seconds, in which those of `burst` refault that much each.
+    fn with_burst(burst: std::ops::Range<usize>, refaults: f64) -> Outcome {
+        let snapshots: Vec<_> = (1..=11).map(snapshot_at).collect();
+        let mut models = models(&snapshots);
+        for (n, model) in models.iter_mut().enumerate() {
+            model.evictions = Some(if burst.contains(&n) { evictions(refaults, 0.9, false) } else { Vec::new() });
+        }
         check(&Window::new(&models).unwrap())
+    }
+
+    #[test]
+    fn a_burst_in_the_middle_counts_by_its_bytes() {
+        let finding = fired(with_burst(4..6, 30.0 * MIB));
+        let has = |what: &str, value: &str| {
+            finding.evidence.iter().any(|e| e.what.contains(what) && e.value.starts_with(value))
+        };
+        assert!(has("read again by cgroup /p/hot", "6 MiB/s, 100 %"), "{finding:#?}");
+        assert!(has("allocated by cgroup /p/stream", "18 MiB/s"), "{finding:#?}");
+        assert_eq!(with_burst(4..5, 15.0 * MIB), Outcome::Quiet, "a mean of 1.5 MiB/s");
+        assert_eq!(with_burst(0..0, 0.0), Outcome::Quiet);
+    }
+
+    #[test]
+    fn what_is_no_longer_in_the_window_is_over() {
+        let snapshots: Vec<_> = (1..=21).map(snapshot_at).collect();
+        let mut models = models(&snapshots);
+        models.iter_mut().for_each(|m| m.evictions = Some(Vec::new()));
+        models[0].evictions = Some(evictions(900.0 * MIB, 0.9, false));
+        assert_eq!(check(&Window::new(&models).unwrap()), Outcome::Quiet);
     }
 
     #[test]

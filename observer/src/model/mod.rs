@@ -4,6 +4,7 @@
 //! measured; it is `None` where there is no earlier snapshot of the same boot, where a part is missing, or where a counter
 //! shrank. Rankings are sorted, largest first, and complete: an output cuts them and says so.
 
+pub mod alloc_failure;
 pub mod cgroup;
 pub mod compaction;
 pub mod eviction;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
+    alloc_failure::{self, AllocFailure},
     cgroup::Paths,
     interval::{Interval, sort_descending},
 };
@@ -24,6 +25,8 @@ pub struct PageAlloc {
     pub cgroups: Vec<Cgroup>,
     /// What found no place in the kernel's map, whoever asked for it.
     pub other: Allocs,
+    /// Requests that failed, by process, order and flags, most first. `None` if it is not known how they were made.
+    pub failures: Option<Vec<AllocFailure>>,
 }
 
 /// Requests for pages in an interval.
@@ -123,7 +126,11 @@ impl PageAlloc {
         cgroups.sort_by_key(|c| c.cgroup);
         sort_descending(&mut cgroups, |c| c.allocs.counts.pages() as f64);
 
-        Self { total: Allocs::new(total, interval), processes, cgroups, other: Allocs::new(other, interval) }
+        let failures = now.failures.as_ref().map(|f| {
+            let before = before.and_then(|b| b.failures.as_ref());
+            alloc_failure::rank(f, before, interval, paths)
+        });
+        Self { total: Allocs::new(total, interval), processes, cgroups, other: Allocs::new(other, interval), failures }
     }
 }
 

@@ -77,7 +77,10 @@ impl Masker {
         }
         self.mask_memory(memory);
         let listed = processes.iter_mut().flat_map(|p| &mut p.list).map(|p| &mut p.comm);
-        let allocating = page_alloc.iter_mut().flat_map(|p| &mut p.processes).map(|p| &mut p.comm);
+        let allocating = page_alloc.iter_mut().flat_map(|p| {
+            let failing = p.failures.iter_mut().flat_map(|f| &mut f.rows).filter_map(|row| row.comm.as_mut());
+            p.processes.iter_mut().map(|p| &mut p.comm).chain(failing)
+        });
         let requesting = kswapd.iter_mut().flat_map(|k| &mut k.requesters).map(|r| &mut r.comm);
         let falling_back = extfrag.iter_mut().flat_map(|e| &mut e.rows).map(|f| &mut f.comm);
         let retrying = retries.iter_mut().flat_map(|r| &mut r.rows).map(|r| &mut r.comm);

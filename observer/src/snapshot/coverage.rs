@@ -114,6 +114,8 @@ impl Source {
     pub const SYSVIPC: &'static str = "/proc/sysvipc/shm";
     /// Names the functions of `shrinkers`; listed only where it names one of them not.
     pub const KALLSYMS: &'static str = "/proc/kallsyms";
+    /// Names the flags in `page_alloc.failures`; listed only where it does not.
+    pub const GFP_FLAGS: &'static str = "names of gfp flags";
     /// Fills `memory.hugepages`.
     pub const HUGEPAGES: &'static str = "/sys/kernel/mm/hugepages";
     /// Fills `pressure.memory`.
@@ -141,4 +143,9 @@ pub struct Loss {
     pub what: String,
     /// How often since the probes were attached.
     pub count: u64,
+}
+
+impl Loss {
+    /// Failed page allocations that are in the counts and not in `page_alloc.failures`.
+    pub const ALLOC_FAILURES: &'static str = "page_alloc: flags of failures not kept, map full";
 }

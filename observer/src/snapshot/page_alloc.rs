@@ -20,6 +20,46 @@ pub struct PageAlloc {
     /// Ended processes of cgroups that are gone, beyond those that [`Self::exited`] keeps: memory must not grow with every
     /// cgroup that ever was.
     pub vanished: AllocCounts,
+    /// How the requests that failed were made. `None` in recordings from before it was kept, and if it could not be read.
+    pub failures: Option<Failures>,
+}
+
+/// Requests that failed, by process, order and flags; the same as the failures in the counts, told in another way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failures {
+    /// By process, order and flags.
+    pub rows: Vec<AllocFailure>,
+    /// The kernel's names of the flags that are set in any row. Empty where they are not known: the coverage says why.
+    pub flags: Vec<GfpFlag>,
+}
+
+/// Requests of one process that failed in one way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AllocFailure {
+    /// Memory cgroup; `None` if unknown, and for processes that have ended.
+    pub cgroup: Option<CgroupId>,
+    /// Process id, the kernel's tgid; `None` for processes that have ended and made room, all together.
+    pub pid: Option<u32>,
+    /// Name of the task that last failed.
+    pub comm: Option<Name>,
+    /// Order of the request.
+    pub order: u32,
+    /// gfp flags of the request, as the kernel that ran encodes them.
+    pub gfp: u32,
+    /// How many.
+    pub count: u64,
+}
+
+/// A gfp flag of the running kernel. Source: enumerators `___gfp_*_BIT` in BTF, or the print format of `kmem:mm_page_alloc`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GfpFlag {
+    /// The flag in [`AllocFailure::gfp`].
+    pub bit: u32,
+    /// The kernel's name: `__GFP_NOWARN`.
+    pub name: Name,
 }
 
 /// Allocations of one process in one cgroup.

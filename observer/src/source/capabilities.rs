@@ -14,6 +14,7 @@ pub const USED: &[(u32, &str, &str)] = &[
     (21, "cap_sys_admin", "enter other network namespaces; stands in for the two above"),
     (19, "cap_sys_ptrace", "find the network namespaces of other users' processes"),
     (2, "cap_dac_read_search", "read tracefs and files of other users' cgroups"),
+    (34, "cap_syslog", "name kernel functions: shrinkers, and stacks of allocations"),
 ];
 
 /// A capability that observer can use.
@@ -61,7 +62,7 @@ mod tests {
         let command = grant_command(Path::new("/usr/bin/observer"));
         assert_eq!(
             command,
-            "sudo setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/observer"
+            "sudo setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace,cap_dac_read_search,cap_syslog+ep /usr/bin/observer"
         );
         assert!(grant_command(Path::new("/a b/it's")).ends_with(r"+ep '/a b/it'\''s'"));
     }

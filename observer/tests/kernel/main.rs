@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alloc_failures;
 mod alloc_stacks;
 mod bad_input;
 mod cgroups_scale;

@@ -10,7 +10,7 @@ use crate::snapshot::kswapd::{Kswapd, KswapdNode, KswapdRequester};
 use crate::snapshot::link::{Link, Links};
 use crate::snapshot::memory::{Buddy, Meminfo, Memory, Vmstat, Zone};
 use crate::snapshot::oom::{Oom, OomKill, OomReclaim, OomTask};
-use crate::snapshot::page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc};
+use crate::snapshot::page_alloc::{AllocCounts, AllocFailure, CgroupAlloc, Failures, GfpFlag, PageAlloc, ProcessAlloc};
 use crate::snapshot::pressure::{Pressure, Resource, Stall};
 use crate::snapshot::process::{Process, Processes};
 use crate::snapshot::reclaim::{CgroupReclaim, InFlight, ProcessReclaim, Reclaim, ReclaimKind, ReclaimTotals};
@@ -134,6 +134,10 @@ pub(super) fn full() -> Snapshot {
             processes: vec![ProcessAlloc { cgroup: id, pid: 1, start_ns: Some(1), comm: comm(), counts }],
             exited: vec![CgroupAlloc { cgroup: None, counts }],
             other: counts,
+            failures: Some(Failures {
+                rows: vec![AllocFailure { pid: Some(1), comm: Some(comm()), ..AllocFailure::default() }],
+                flags: vec![GfpFlag { bit: 8, name: "__GFP_NOWARN".into() }],
+            }),
             ..PageAlloc::default()
         }),
         reclaim: Some(Reclaim {

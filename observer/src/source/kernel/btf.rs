@@ -192,11 +192,25 @@ impl Btf {
 
     /// Every enumerator with its value, in the order of the kernel's source. Empty if the kernel has no such enumeration.
     pub fn enumerators(&self, container: &str) -> Vec<(&str, u32)> {
-        let Ok(ty) = self.find(container, &[ENUM, ENUM64]) else { return Vec::new() };
+        self.find(container, &[ENUM, ENUM64]).map_or_else(|_| Vec::new(), |ty| self.enumerators_of(ty))
+    }
+
+    fn enumerators_of(&self, ty: Type) -> Vec<(&str, u32)> {
         let stride = if ty.kind == ENUM { 8 } else { 12 };
         let name = |at| word(&self.blob, at).and_then(|n| std::str::from_utf8(self.str_bytes(n)).ok());
         let each = (0..ty.len as usize).map(|i| ty.at + 12 + i * stride);
         each.filter_map(|at| Some((name(at)?, word(&self.blob, at + 4)?))).collect()
+    }
+
+    /// Enumerators of the enumeration without a name whose first one begins with `prefix`. Empty if the kernel has none.
+    pub fn enumerators_beginning(&self, prefix: &str) -> Vec<(&str, u32)> {
+        let types = self.types.iter().skip(1).filter_map(|at| self.type_at(*at as usize));
+        let mut nameless = types.filter(|ty| ty.kind == ENUM && ty.name == 0);
+        let begins = |ty: &Type| {
+            let first = word(&self.blob, ty.at + 12).map(|name| self.str_bytes(name));
+            first.is_some_and(|name| name.starts_with(prefix.as_bytes()))
+        };
+        nameless.find(begins).map_or_else(Vec::new, |ty| self.enumerators_of(ty))
     }
 
     /// Arguments of a raw tracepoint, without the leading private pointer. Source: typedef `btf_trace_NAME`.

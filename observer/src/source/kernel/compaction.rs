@@ -76,7 +76,7 @@ impl ExtfragReader {
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Extfrag> {
         let (living, gone) = self.liveness.rows(&mut self.fallbacks, self.capacity, |key| key.tgid)?;
-        self.ended += gone.iter().map(|value| value.count).sum::<u64>();
+        self.ended += gone.iter().map(|(_, value)| value.count).sum::<u64>();
         let row = |(key, value): &(FallbackKey, abi::Fallback)| Fallback {
             cgroup: cgroup(key.cgroup),
             pid: key.tgid,

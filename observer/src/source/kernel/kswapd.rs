@@ -45,7 +45,7 @@ impl Reader {
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Kswapd> {
         let (rows, gone) = self.liveness.rows(&mut self.requesters, self.capacity, |key| key.tgid)?;
-        self.ended += gone.iter().map(|value| value.requests).sum::<u64>();
+        self.ended += gone.iter().map(|(_, value)| value.requests).sum::<u64>();
         Ok(Kswapd {
             nodes: self.nodes()?,
             requesters: rows.iter().map(|(key, value)| requester(key, value)).collect(),

@@ -32,8 +32,8 @@ impl Liveness {
     }
 }
 
-/// Rows of a table, and the values that were taken out of it.
-pub(super) type Rows<K, V> = (Vec<(K, V)>, Vec<V>);
+/// Rows of a table, and those that were taken out of it.
+pub(super) type Rows<K, V> = (Vec<(K, V)>, Vec<(K, V)>);
 
 impl Liveness {
     /// Reads a table whose keys belong to processes. When it is more than half full, what belongs to processes that have
@@ -51,7 +51,7 @@ impl Liveness {
         }
         let (gone, living): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(key, _)| self.is_gone(tgid(key)));
         gone.iter().try_for_each(|(key, _)| table.delete(key))?;
-        Ok((living, gone.into_iter().map(|(_, value)| value).collect()))
+        Ok((living, gone))
     }
 }
 

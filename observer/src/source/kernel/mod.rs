@@ -3,11 +3,13 @@
 //! [`Kernel::load`] never fails as a whole. What this kernel refuses is in the coverage, with the reason, what replaces it
 //! and the command that would grant it.
 
+mod alloc_failures;
 pub mod alloc_stacks;
 mod bpf_sys;
 pub mod btf;
 mod compaction;
 mod fields;
+mod gfp;
 mod kswapd;
 mod living;
 mod load;
@@ -78,6 +80,7 @@ pub struct Kernel {
 #[derive(Debug, Default)]
 struct Readers {
     page_alloc: Option<page_alloc::Reader>,
+    alloc_failures: Option<alloc_failures::Reader>,
     reclaim: Option<reclaim::Reader>,
     kswapd: Option<kswapd::Reader>,
     scans: Option<scans::ScanReader>,
@@ -118,6 +121,9 @@ impl Readers {
         let mut failures = Vec::new();
         let mut readers = Self {
             page_alloc: opened(page_alloc, "page_alloc", &mut failures, || page_alloc::Reader::open(ebpf, cpus)),
+            alloc_failures: opened(page_alloc, "page_alloc failures", &mut failures, || {
+                alloc_failures::Reader::open(ebpf, enums.gfp.clone(), sizes.alloc_failures)
+            }),
             reclaim: opened(reclaim, "reclaim", &mut failures, || {
                 reclaim::Reader::open(ebpf, sizes.reclaim_processes, sizes.reclaim_cgroups, page_size)
             }),
@@ -181,6 +187,10 @@ impl Kernel {
         let oom_lost = self.loss(RawLoss::OomRingFull);
         let (readers, coverage) = (&mut self.readers, &mut snapshot.coverage);
         snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush, is_gone)), "page_alloc", coverage);
+        if let Some(page_alloc) = &mut snapshot.page_alloc {
+            let failures = readers.alloc_failures.as_mut().map(alloc_failures::Reader::read);
+            page_alloc.failures = keep(failures, "page_alloc failures", coverage);
+        }
         snapshot.reclaim = keep(readers.reclaim.as_mut().map(|r| r.read(is_gone)), "reclaim", coverage);
         snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
         if let Some(reclaim) = &mut snapshot.reclaim {
@@ -220,6 +230,7 @@ impl Kernel {
         coverage.probes.extend(probes);
         coverage.sources.extend_from_slice(&self.readers.failures);
         coverage.sources.extend(self.readers.shrinkers.as_ref().and_then(shrinker::Reader::source));
+        coverage.sources.extend(self.readers.alloc_failures.as_ref().and_then(alloc_failures::Reader::source));
         if let Some(reader) = &self.readers.page_alloc {
             coverage.losses.push(loss("page_alloc: slots read late".to_owned(), reader.late()));
         }
@@ -276,6 +287,12 @@ fn tick_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loss_that_a_rule_looks_for_is_there() {
+        let words = LOSSES.iter().find(|(loss, _)| *loss == RawLoss::AllocFailuresFull).map(|(_, words)| *words);
+        assert_eq!(words, Some(Loss::ALLOC_FAILURES));
+    }
 
     #[test]
     fn a_histogram_ends_with_its_last_count() {

@@ -1,6 +1,6 @@
 //! Words for the kernel's enumerations, from the running kernel's BTF: their values differ between kernels.
 
-use super::btf::Btf;
+use super::{btf::Btf, gfp::GfpNames};
 use crate::snapshot::Name;
 
 /// The words of one enumeration.
@@ -32,6 +32,8 @@ pub(super) struct Enums {
     pub(super) migrate_type: Words,
     /// `enum vmscan_throttle_state`.
     pub(super) throttle: Words,
+    /// gfp flags.
+    pub(super) gfp: GfpNames,
 }
 
 impl Enums {
@@ -41,6 +43,7 @@ impl Enums {
             compact_result: Words::of(btf, "compact_result", "COMPACT_"),
             migrate_type: Words::of(btf, "migratetype", "MIGRATE_"),
             throttle: Words::of(btf, "vmscan_throttle_state", "VMSCAN_THROTTLE_"),
+            gfp: GfpNames::of_kernel(btf),
         }
     }
 }

@@ -106,6 +106,8 @@ impl Reader {
             exited: exited.collect(),
             other: counts(&self.other.get(0)?),
             vanished: self.vanished,
+            // Another reader's.
+            failures: None,
         })
     }
 

@@ -10,6 +10,8 @@ const HASH_OVERHEAD: usize = 80;
 pub(super) struct Sizes {
     /// Processes that page allocations are counted for.
     pub(super) alloc_processes: u32,
+    /// Processes, orders and flags that failed page allocations are counted for.
+    pub(super) alloc_failures: u32,
     /// Processes that asked kswapd to work.
     pub(super) kswapd_requesters: u32,
     /// Processes that reclaim is counted for.
@@ -42,7 +44,8 @@ impl Sizes {
     pub(super) fn within(budget: usize, cpus: usize) -> Self {
         let part = |n: usize| budget / 64 * n;
         Self {
-            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(22), 262_144),
+            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(43) / 2, 262_144),
+            alloc_failures: share::<page_alloc::FailureKey, page_alloc::Failure>(part(1) / 2, 8192),
             kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(part(3), 16_384),
             reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(part(8), 32_768),
             reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(part(3), 32_768),
@@ -59,12 +62,13 @@ impl Sizes {
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 13] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 14] {
         [
             ("obs_tcp_netns", self.namespaces),
             ("obs_tcp_births", self.births),
             ("obs_tcp_closed", self.closed),
             ("obs_alloc_procs", self.alloc_processes),
+            ("obs_alloc_fails", self.alloc_failures),
             ("obs_kswapd_reqs", self.kswapd_requesters),
             ("obs_rec_process", self.reclaim_processes),
             ("obs_rec_begun", self.reclaims_in_flight),

@@ -36,7 +36,7 @@ extern "C" fn before_main() {
         Some("browse") => browse(words.get(1).expect("a file"), number(2)),
         Some("sweep") => sweep(number(1)),
         Some("files") => files(number(1)),
-        Some("pipes") => pipes(number(1)),
+        Some("pipes") => pipes(number(1), words.get(2).map_or(0, |_| number(2))),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
         Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
@@ -256,9 +256,10 @@ fn sweep(bytes: usize) {
     }
 }
 
-/// `pipes N`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused a
-/// page.
-fn pipes(count: usize) {
+/// `pipes N [S]`: at the limit of its cgroup, with nobody to be killed, writes to pipes until the kernel has N times refused
+/// a page, and then asks S times for more semaphores than there is room for. Those the kernel wants in one block of 2 MiB,
+/// or else page by page.
+fn pipes(count: usize, sets: usize) {
     const PIPES: usize = 512;
     call_me("obs-pipes");
     // Version 2 has no other way to keep the OOM killer out; where this is not allowed, the cgroup is of version 1 and
@@ -290,6 +291,11 @@ fn pipes(count: usize) {
                 break 'all;
             }
         }
+    }
+    for _ in 0..sets {
+        const SEMAPHORES: c_int = 32_000;
+        // SAFETY: semget has no preconditions.
+        assert_eq!(unsafe { libc::semget(libc::IPC_PRIVATE, SEMAPHORES, 0o600) }, -1, "there is no room");
     }
     for end in ends.iter().flatten().filter(|end| **end >= 0) {
         // SAFETY: the descriptor is of a pipe made above.
