@@ -66,21 +66,42 @@ fn columns(text: &str) -> usize {
 }
 
 /// Breaks a text at spaces into lines, the first of at most `first` columns, the others of `room`; a longer word stands on
-/// a line by itself, uncut, so that it can be copied.
+/// a line by itself, uncut, so that it can be copied. A number stays with its unit.
 fn wrap(text: &str, first: usize, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for piece in pieces(text) {
         let room = if lines.len() == 1 { first } else { room };
         match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if width(line) + 1 + width(word) <= room => {
+            Some(line) if line.is_empty() => line.push_str(&piece),
+            Some(line) if width(line) + 1 + width(&piece) <= room => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&piece);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(piece),
         }
     }
     lines
+}
+
+/// The words of a text, a number with the word behind it.
+fn pieces(text: &str) -> Vec<String> {
+    let number =
+        |word: &str| word.contains(|c: char| c.is_ascii_digit()) && !word.contains(|c: char| c.is_alphabetic());
+    let mut pieces: Vec<String> = Vec::new();
+    let mut waits = false;
+    for word in text.split_whitespace() {
+        let unit = waits && word.starts_with(|c: char| c.is_alphabetic() || c == '%');
+        match pieces.last_mut() {
+            Some(piece) if unit => {
+                piece.push(' ');
+                piece.push_str(word);
+            }
+            _ => pieces.push(word.to_owned()),
+        }
+        // Not after a comma or a bracket: what follows is no unit.
+        waits = number(word) && word.ends_with(|c: char| c.is_ascii_digit());
+    }
+    pieces
 }
 
 /// Which part of a text is left out where it does not fit.
@@ -254,6 +275,18 @@ mod tests {
         let first = format!("  {} ", painted.paint(Paint::Critical, "CRITICAL"));
         painted.paragraph(&mut out, &first, 2, "one two three four five");
         assert_eq!(out, "  \x1b[1;31mCRITICAL\x1b[0m one two three four\n  five\n");
+    }
+
+    #[test]
+    fn a_number_stays_with_its_unit() {
+        let lines = |text: &str| {
+            let mut out = String::new();
+            Style { width: Some(20), color: false }.paragraph(&mut out, "", 0, text);
+            out
+        };
+        assert_eq!(lines("all tasks waited 12.5 % of it"), "all tasks waited\n12.5 % of it\n");
+        assert_eq!(lines("read again at (2, 300 MiB/s)"), "read again at (2,\n300 MiB/s)\n");
+        assert_eq!(lines("so many: 1 2 3 4 5 6 7 8 9"), "so many: 1 2 3 4 5 6\n7 8 9\n");
     }
 
     #[test]

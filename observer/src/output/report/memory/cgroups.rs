@@ -93,6 +93,10 @@ fn limits(out: &mut String, page: &Page<'_>, all: &[Cgroup]) {
 }
 
 fn limits_table(out: &mut String, page: &Page<'_>, rows: &[&Cgroup]) {
+    if rows.is_empty() {
+        out.push_str("  none below the top\n");
+        return;
+    }
     list(out, page, LIMITS, rows, |c| {
         [
             bytes(c.now.usage),

@@ -13,8 +13,8 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     kswapd.nodes.iter().for_each(|n| page.fact(out, &format!("node {}", n.node), &node(n)));
     if kswapd.nodes.is_empty() {
         out.push_str("  asleep since the probes were attached\n");
-    } else if let Some(reason) = page.model.coverage.probe_reason("reclaim.scans") {
-        page.not_seen_because(out, "what it took", Some(reason));
+    } else if page.model.interval.is_some() && kswapd.nodes.iter().any(|n| n.scanned.is_none()) {
+        page.not_seen(out, "what it took", "reclaim.scans");
     }
     requesters(out, page, kswapd);
 }
@@ -25,13 +25,13 @@ fn node(node: &Node) -> String {
         .map_or_else(|| "asleep now".to_owned(), |s| format!("at work now, for {} without a pause", units::seconds(s)));
     let under = |share: f64| node.cycle_ns.quantile_bound(share).map(|ns| units::seconds(ns / 1e9));
     let cycles = under(0.5).zip(under(0.99));
+    let efficiency = node.efficiency.map_or(String::new(), |share| format!(" ({})", units::percent(share)));
     format!(
-        "awake {} of the time, woken {}, {now}; took {} of {} looked at ({}){}",
+        "awake {} of the time, woken {}, {now}; took {} of {} looked at{efficiency}{}",
         share(node.awake_ratio),
         events(node.wakes),
         bytes_rate(node.reclaimed),
         bytes_rate(node.scanned),
-        node.efficiency.map_or_else(|| "nothing to tell".to_owned(), units::percent),
         cycles.map_or(String::new(), |(half, most)| format!("; half of its cycles under {half}, 99 % under {most}"))
     )
 }
