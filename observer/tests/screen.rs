@@ -167,6 +167,49 @@ fn any_size_of_the_terminal_will_do() {
 }
 
 #[test]
+fn every_number_can_be_asked_what_it_is() {
+    let Some(tmux) = Tmux::observer("top --interval 500ms", 80, 24) else { return };
+    tmux.wait_for("the findings with the keys", |t| t.contains("▶ Findings") && t.contains("Pressure"));
+    tmux.keys(&["Left"]);
+    tmux.wait_for("the first of the lines", |t| t.contains("RAM ") && t.contains("/proc/meminfo MemTotal"));
+    tmux.keys(&[".", "."]);
+    tmux.wait_for("the share", |t| t.contains("without swapping: /proc/meminfo MemAvailable / MemTotal"));
+    // As far as it goes, with the repetitions of a key that is held down.
+    for _ in 0..10 {
+        tmux.keys(&["."; 20]);
+    }
+    tmux.wait_for("the last of the lines", |t| t.contains("bars: bytes a second received and sent by all interfaces"));
+    tmux.keys(&["Left"]);
+    tmux.wait_for("the first line", |t| t.contains("host ") && t.contains("uname(2) nodename"));
+    tmux.keys(&["End"]);
+    tmux.wait_for("its end", |t| t.contains("probes ") && t.contains("coverage (c), with the reasons"));
+    tmux.keys(&["Escape"]);
+    tmux.wait_for("the findings again", |t| t.contains("▶ Findings"));
+    tmux.keys(&["q"]);
+    assert_eq!(tmux.exit_code(), 0);
+}
+
+#[test]
+fn keys_that_are_held_down_and_windows_that_are_pulled_do_no_harm() {
+    let Some(tmux) = Tmux::observer("top --interval 200ms --pane cgroups", 120, 40) else { return };
+    tmux.wait_for("the cgroups", |t| t.contains("▶ Cgroups"));
+    // More keys at once than wait for the loop, with changes of size in between.
+    for round in 0..20u16 {
+        tmux.keys(&["j"; 60]);
+        tmux.resize(40 + round * 7, 10 + round * 2);
+        tmux.keys(&["Tab", "k", ".", "Right", "Enter", "s", "z", "BTab"]);
+    }
+    tmux.resize(100, 30);
+    tmux.keys(&["7", "1"]);
+    tmux.wait_for("the overview, at its last size", |t| {
+        t.contains("Findings") && t.lines().nth(29).is_some_and(|l| l.starts_with("? help"))
+    });
+    tmux.keys(&["q"]);
+    assert_eq!(tmux.exit_code(), 0);
+    tmux.assert_terminal_is_as_before();
+}
+
+#[test]
 fn signals_end_the_screen_and_give_the_terminal_back() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         let Some(tmux) = Tmux::observer("top", 80, 24) else { return };

@@ -19,7 +19,7 @@ use super::{
     feed::{Feed, Reply},
     header::{Position, Status},
     keymap::{Action, action},
-    keys,
+    keys::Events,
     screen::{Effect, Screen, Stop},
     signals,
     tabs::tab_areas,
@@ -66,7 +66,7 @@ pub async fn run(options: Options, feed: Feed) -> anyhow::Result<Ending> {
     let mut ends = signals::listen()?;
     let guard = term::Guard::enter(options.mouse).context("cannot take the terminal over")?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("cannot draw on the terminal")?;
-    let mut keys = keys::listen()?;
+    let mut events = Events::listen()?;
     let mut tick = interval(options.interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pulse = interval(PULSE);
@@ -89,8 +89,8 @@ pub async fn run(options: Options, feed: Feed) -> anyhow::Result<Ending> {
         let effect = tokio::select! {
             biased;
             Some(signal) = ends.recv() => return Ok(Ending::Signal(signal)),
-            event = keys.recv() => match event {
-                Some(Ok(event)) => app.on_event(&event, terminal.size().unwrap_or_default().into()),
+            event = events.next() => match event {
+                Some(Ok(event)) => app.on_events(&event, &mut events, terminal.size().unwrap_or_default().into()),
                 _ if !term::is_there() => return Ok(Ending::TerminalGone),
                 Some(Err(e)) => return Err(e).context("cannot read keys from the terminal"),
                 None => bail!("cannot read keys from the terminal: it has ended"),
@@ -216,6 +216,16 @@ impl App {
         }
         self.stale = true;
         Ok(None)
+    }
+
+    /// Takes an event and its repetitions that wait behind it: a key that is held down, or a window that is pulled, must not
+    /// ask for more frames than the terminal takes. Another event waits for the next frame, whose facts it needs.
+    fn on_events(&mut self, first: &Event, events: &mut Events, area: Rect) -> Option<Effect> {
+        let mut effect = self.on_event(first, area);
+        while matches!(effect, Some(Effect::Draw) | None) && events.next_is_like(first) {
+            effect = self.on_event(first, area);
+        }
+        effect
     }
 
     fn on_event(&mut self, event: &Event, area: Rect) -> Option<Effect> {

@@ -9,9 +9,11 @@ use crate::{
         theme::Tone,
     },
     snapshot::{
+        Log2Histogram,
         cgroup::CgroupStat,
         coverage::Source,
         pressure::{Resource, Stall},
+        reclaim::Scanner,
     },
     units,
 };
@@ -147,8 +149,42 @@ pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip>
     let allocs = ctx.model.page_alloc.as_ref().and_then(|p| p.cgroups.iter().find(|a| a.cgroup == Some(now.id)));
     let mut lines = vec![title, limits, events, rates, pressure];
     lines.extend(now.stat.as_ref().map(stat));
+    lines.push(scans(ctx, c));
     lines.push(orders(ctx, allocs.map(|a| &a.allocs)));
     lines
+}
+
+const SCANNED: [About; 2] = [
+    About::new(
+        "looked at",
+        "bytes a second that its own tasks looked at in reclaim",
+        "tracepoint vmscan:mm_vmscan_lru_shrink_inactive",
+        ("reclaim.scans", &[]),
+    ),
+    About::new(
+        "took",
+        "bytes a second that its own tasks reclaimed of them",
+        "tracepoint vmscan:mm_vmscan_lru_shrink_inactive",
+        ("reclaim.scans", &[]),
+    ),
+];
+
+/// What the tasks of a cgroup looked at in reclaim.
+fn scans(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Strip {
+    let [seen, took] = &SCANNED;
+    let strip = Strip::sentence().label("in reclaim its tasks looked at ");
+    let Some(scans) = ctx.model.reclaim.as_ref().and_then(|r| r.scans.as_ref()) else {
+        return strip.missing(seen, ctx);
+    };
+    let own = |of: fn(&model::reclaim::Scan) -> Option<f64>| {
+        let rows = scans.iter().filter(|s| s.cgroup == Some(c.now.id) && s.by == Scanner::Task);
+        rows.map(of).fold(ctx.model.interval.map(|_| 0.0), |sum, v| Some(sum? + v?))
+    };
+    strip.number(seen, own(|s| s.scanned), units::bytes_per_second).label(" and took ").number(
+        took,
+        own(|s| s.reclaimed),
+        units::bytes_per_second,
+    )
 }
 
 /// memory.stat, line by line, in the kernel's words.
@@ -225,7 +261,8 @@ const OF_PROCESS: [About; 2] = [
         PROCESSES,
     ),
 ];
-const STALLED: [About; 3] = [
+const STALL_SOURCE: &str = "tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}";
+const STALLED: [About; 5] = [
     About::new(
         "stalls",
         "reclaims a second of its tasks",
@@ -244,6 +281,8 @@ const STALLED: [About; 3] = [
         "tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
         RECLAIM,
     ),
+    About::new("p50", "time that half of its stalls took less than, a power of two", STALL_SOURCE, RECLAIM),
+    About::new("p99", "time that 99 % of its stalls took less than, a power of two", STALL_SOURCE, RECLAIM),
 ];
 
 /// All that is known of a process.
@@ -277,7 +316,7 @@ pub(super) fn process(ctx: &Context<'_>, pid: u32) -> Vec<Strip> {
 }
 
 fn stalls(ctx: &Context<'_>, pid: u32) -> Strip {
-    let [rate, stalled, took] = &STALLED;
+    let [rate, stalled, took, p50, p99] = &STALLED;
     let strip = Strip::sentence().label("in reclaim: ");
     let Some(reclaim) = &ctx.model.reclaim else { return strip.missing(rate, ctx) };
     let own: Vec<_> = reclaim.processes.iter().filter(|p| p.pid == pid).collect();
@@ -286,10 +325,20 @@ fn stalls(ctx: &Context<'_>, pid: u32) -> Strip {
         own.iter().map(|p| of(&p.stalls)).fold(none, |sum, v| Some(sum? + v?))
     };
     let bytes: u64 = own.iter().map(|p| p.stalls.totals.reclaimed_bytes).sum();
-    strip
+    let strip = strip
         .number(rate, sum(|s| s.per_second), units::per_second)
         .label(", stalled ")
         .number(stalled, sum(|s| s.stalled_ratio), units::percent)
         .label(", took ")
-        .bytes(took, Some(bytes))
+        .bytes(took, Some(bytes));
+    let mut latency = Log2Histogram::default();
+    own.iter().for_each(|p| latency.add(&p.latency_ns));
+    let bound = |q| latency.quantile_bound(q).map(|ns| ns / 1e9);
+    match latency.count() {
+        0 => strip,
+        _ => {
+            let strip = strip.label(", half took less than ").number(p50, bound(0.5), units::seconds);
+            strip.label(", 99 % less than ").number(p99, bound(0.99), units::seconds)
+        }
+    }
 }

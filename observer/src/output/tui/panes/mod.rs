@@ -3,13 +3,16 @@
 mod cgroups;
 mod connection;
 mod details;
+mod kswapd;
 mod memory;
 mod network;
 mod oom;
+mod orders;
 mod overview;
 mod pages;
 mod processes;
 mod reclaim;
+mod waits;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 

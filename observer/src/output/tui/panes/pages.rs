@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::Pane;
+use super::{Pane, orders};
 use crate::{
     model::memory::{Fragmentation, unusable_index},
     output::tui::{
@@ -26,6 +26,7 @@ pub(super) const PANE: Pane = Pane {
     tables: &[
         ("Free memory", FREE),
         ("Fragmentation", HEAT),
+        ("Requests by order", orders::ORDERS),
         ("Compaction", COMPACTION),
         ("Fallbacks to another migrate type", FALLBACKS),
     ],
@@ -33,7 +34,7 @@ pub(super) const PANE: Pane = Pane {
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    stack::draw(ctx, area, buf, &[], &[free(ctx), heat(ctx), compaction(ctx), fallbacks(ctx)])
+    stack::draw(ctx, area, buf, &[], &[free(ctx), heat(ctx), orders::orders(ctx), compaction(ctx), fallbacks(ctx)])
 }
 
 const FREE: &[Column] = &[
