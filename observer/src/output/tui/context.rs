@@ -161,7 +161,7 @@ pub(super) fn why_missing(model: Option<&Model>, (part, sources): Origin, source
     let Some(model) = model else { return "there is no snapshot yet".to_owned() };
     reason(model, part, sources).unwrap_or_else(|| match model.interval {
         None => "a rate needs a second snapshot".to_owned(),
-        Some(_) => format!("it is not told by {source}, or was not read anew"),
+        Some(_) => format!("{source} does not tell it here, is gone, or was not read anew"),
     })
 }
 

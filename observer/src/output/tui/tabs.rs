@@ -126,6 +126,9 @@ fn finding(diagnosis: &Diagnosis, room: usize, theme: &Theme) -> Option<Line<'st
     ]))
 }
 
+/// Between two hints.
+const BETWEEN: &str = "  ";
+
 /// Draws the last line: the filter while it is written or set, else what the keys do.
 pub(super) fn draw_hints(area: Rect, buf: &mut Buffer, screen: &Screen, theme: &Theme) {
     if area.is_empty() {
@@ -145,10 +148,17 @@ pub(super) fn draw_hints(area: Rect, buf: &mut Buffer, screen: &Screen, theme: &
             spans.push(Span::styled(format!("filter {filter}"), theme.style(Tone::Warn)));
             spans.push(Span::styled(" (Esc clears)  ", theme.style(Tone::Dim)));
         }
+        let mut used: usize = spans.iter().map(Span::width).sum();
         for (binding, hint) in KEYMAP.iter().filter_map(|b| Some((b, b.hint?))) {
             let key = binding.keys.first().map(super::keymap::Key::label).unwrap_or_default();
-            spans.push(Span::styled(key, theme.style(Tone::Title)));
-            spans.push(Span::styled(format!(" {hint}  "), theme.style(Tone::Dim)));
+            let (key, hint) = (Span::styled(key, theme.style(Tone::Title)), format!(" {hint}"));
+            used += key.width() + hint.len();
+            // A hint that is cut leads nowhere; the first, to the help, stays.
+            if used > usize::from(area.width) && !spans.is_empty() {
+                break;
+            }
+            used += BETWEEN.len();
+            spans.extend([key, Span::styled(hint, theme.style(Tone::Dim)), Span::raw(BETWEEN)]);
         }
         Line::from(spans)
     };

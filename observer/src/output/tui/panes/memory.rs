@@ -187,7 +187,7 @@ fn tmpfs<'a>(ctx: &Context<'a>) -> Table<'a> {
         return table.empty(Strip::reason(ctx.no_data("tmpfs", &[Source::TMPFS])));
     };
     let used = shmem.tmpfs.iter().filter(|t| t.now.used > 0);
-    let note = Strip::default().label("and ").bytes(&OUTSIDE, shmem.outside).label(" in no mount");
+    let note = Strip::default().bytes(&OUTSIDE, shmem.outside).label(" in no mount");
     table
         .rows(used.map(|t| {
             vec![

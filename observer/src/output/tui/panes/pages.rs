@@ -85,7 +85,7 @@ fn free<'a>(ctx: &Context<'a>) -> Table<'a> {
 const HEAT: &[Column] = &[
     Column::word("node", 4, "NUMA node: /proc/buddyinfo"),
     Column::word("zone", 8, "zone of the node: /proc/buddyinfo"),
-    Column::word("type", 11, "all free blocks, or those of one migrate type: /proc/buddyinfo, /proc/pagetypeinfo"),
+    Column::word("type", 12, "all free blocks, or those of one migrate type: /proc/buddyinfo, /proc/pagetypeinfo"),
     Column::number("0", 3, INDEX),
     Column::number("1", 3, INDEX),
     Column::number("2", 3, INDEX),
@@ -111,7 +111,7 @@ fn heat<'a>(ctx: &Context<'a>) -> Table<'a> {
     };
     table
         .rows(zones.iter().flat_map(rows_of))
-        .note("percent of free memory in blocks too small for the order; 100: none left")
+        .note("percent of free memory in blocks too small")
         .empty("the kernel lists no zone")
 }
 
