@@ -103,7 +103,7 @@ pub(super) const EVICTIONS: &[Column] = &[
     )
     .rank(1),
     Column::text(
-        "under the limit of",
+        "limit of",
         12,
         "cgroup whose limit was met, or the host: memory.failcnt (v1), memory.events.local (v2), reclaims",
     )

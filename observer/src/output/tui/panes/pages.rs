@@ -182,7 +182,16 @@ fn compaction<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::cgroup(c.path.as_ref(), c.cgroup),
         ]
     });
-    table.rows(rows).empty("nothing was compacted in this interval")
+    table.rows(rows).empty("nothing was compacted in this interval").details(|i| {
+        let Some(c) = compaction.get(i) else { return Vec::new() };
+        let results = c.results.iter().enumerate();
+        vec![results.fold(Strip::sentence().label("ended in the interval: "), |strip, (n, r)| {
+            let what = "number of compactions of a zone in the interval that ended so";
+            let source = "tracepoint compaction:mm_compaction_end status";
+            let strip = strip.label(if n == 0 { "" } else { ", " });
+            strip.told(r.result.to_string(), what, source, format!("{} {}", r.count, r.result))
+        })]
+    })
 }
 
 const FALLBACKS: &[Column] = &[

@@ -1,10 +1,11 @@
 //! What holds reclaim up: waits inside of it, shrinkers, and the retries that precede an OOM kill.
 
 use crate::{
+    model::retry::Retry,
     output::tui::{
         cells,
         context::Context,
-        strip::Strip,
+        strip::{About, Strip},
         table::{Cell, Column, Table},
         text::Cut,
     },
@@ -100,5 +101,49 @@ pub(super) fn retries<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::cgroup(r.cgroup_path.as_ref(), r.who.cgroup),
         ]
     });
-    table.rows(rows).empty("the page allocator had no need to try again")
+    table
+        .rows(rows)
+        .empty("the page allocator had no need to try again")
+        .details(|i| retries.get(i).map(|r| vec![retry(r)]).unwrap_or_default())
+}
+
+const RETRY_SOURCE: &str = "tracepoint oom:reclaim_retry_zone";
+const RETRY: [About; 4] = [
+    About::new(
+        "considered",
+        "times in the interval that it was considered to try again",
+        "oom:reclaim_retry_zone, oom:compact_retry",
+        ("retries", &[]),
+    ),
+    About::new(
+        "refused",
+        "times in the interval that the answer was no",
+        "oom:reclaim_retry_zone, oom:compact_retry",
+        ("retries", &[]),
+    ),
+    About::new(
+        "could be had",
+        "bytes of the zone that were free or reclaimable at the last one",
+        RETRY_SOURCE,
+        ("retries", &[]),
+    ),
+    About::new("min", "bytes, min watermark of the zone at the last one", RETRY_SOURCE, ("retries", &[])),
+];
+
+/// What was left to be had when it was last considered to try again.
+fn retry(r: &Retry) -> Strip {
+    let [considered, refused, available, min] = &RETRY;
+    let strip = Strip::sentence()
+        .label("considered ")
+        .count(considered, Some(r.in_interval))
+        .label(" times, refused ")
+        .count(refused, Some(r.refused_in_interval));
+    match r.who.kind {
+        RetryKind::Reclaim => strip
+            .label("; at the last one free or reclaimable ")
+            .bytes(available, r.who.last_available_bytes)
+            .label(", min watermark ")
+            .bytes(min, r.who.last_min_bytes),
+        RetryKind::Compact => strip,
+    }
 }
