@@ -18,7 +18,7 @@ const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promt
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
-const GUEST_TIME: Duration = Duration::from_secs(1200);
+const GUEST_TIME: Duration = Duration::from_secs(1800);
 
 /// The slow disk: its size, bytes a second that it takes, and what it is called in the guest. Tests write to it only when
 /// they are told its name.
