@@ -6,6 +6,7 @@ use observer::{
     snapshot::{
         Snapshot,
         coverage::{ProbeState, Source},
+        page_alloc::{AllocFailure, Failures, GfpFlag},
     },
 };
 
@@ -127,4 +128,40 @@ fn a_probe_that_is_missing_is_named_where_its_numbers_would_stand() {
         }
         assert_told(&whole, &memory(&snapshots), words, &reason);
     }
+}
+
+/// The busy host, whose requests of order 9 failed with these flags.
+fn failed_with(gfp: u32, flags: &[(u32, &str)]) -> Vec<Snapshot> {
+    let mut snapshots = busy(3);
+    for (snapshot, second) in snapshots.iter_mut().zip(0..) {
+        let row = AllocFailure {
+            cgroup: None,
+            pid: Some(1002),
+            comm: Some("stress-ng-vm".into()),
+            order: 9,
+            gfp,
+            count: 3 * second,
+        };
+        let flags = flags.iter().map(|(bit, name)| GfpFlag { bit: *bit, name: (*name).into() }).collect();
+        snapshot.page_alloc.as_mut().unwrap().failures = Some(Failures { rows: vec![row], flags });
+    }
+    snapshots
+}
+
+#[test]
+fn requests_that_failed_name_their_flags_or_why_not() {
+    let named = memory(&failed_with(0x1_2000, &[(0x2000, "__GFP_NOWARN"), (0x1_0000, "__GFP_NORETRY")]));
+    let row = |text: &str| {
+        let (_, table) = text.split_once("  Requests that failed, and whether").unwrap();
+        table.lines().nth(2).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row(&named), "1002 stress-ng-vm 9 3/s is ready NOWARN|NORETRY");
+    let mut nameless = failed_with(0x1_2000, &[]);
+    for snapshot in &mut nameless {
+        let missing = Some("no names today".into());
+        snapshot.coverage.sources.push(Source { name: Source::GFP_FLAGS.to_owned(), missing });
+    }
+    let nameless = memory(&nameless);
+    assert_eq!(row(&nameless), "1002 stress-ng-vm 9 3/s ? 0x12000");
+    assert!(nameless.contains("  names of flags: not seen: no names today\n"), "{nameless}");
 }

@@ -4,9 +4,12 @@ use std::ops::RangeInclusive;
 
 use super::{Page, events, events_or_count, list, name, pages_as_bytes};
 use crate::{
-    model::page_alloc::{Allocs, Cgroup, PageAlloc, Process},
+    model::{
+        alloc_failure::{AllocFailure, Manner},
+        page_alloc::{Allocs, Cgroup, PageAlloc, Process},
+    },
     output::text::{Column, Cut},
-    snapshot::page_alloc::ORDERS,
+    snapshot::{Name, coverage::Source, page_alloc::ORDERS},
     units,
 };
 
@@ -26,6 +29,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     if page.detailed {
         cgroups_by_order(out, page, &alloc.cgroups);
         processes_by_order(out, page, &alloc.processes);
+        failed(out, page, alloc);
     }
 }
 
@@ -166,4 +170,50 @@ fn processes_by_order(out: &mut String, page: &Page<'_>, all: &[Process]) {
         let (failed, orders) = (failures(&p.allocs), failed_orders(&p.allocs));
         [p.pid.to_string(), p.comm.to_string(), two, three, four, five, six, failed, orders]
     });
+}
+
+const FAILED: &[Column] = &[
+    Column::right("pid"),
+    Column::cut("process", Cut::End),
+    Column::right("order"),
+    Column::right("failed"),
+    Column::left("the caller"),
+    Column::cut("gfp flags, without __GFP_", Cut::End),
+];
+
+/// How requests that failed were made, most first. Nothing is said where none failed.
+fn failed(out: &mut String, page: &Page<'_>, alloc: &PageAlloc) {
+    if alloc.total.counts.failures() == 0 {
+        return;
+    }
+    page.subject(out, "Requests that failed, and whether who asked is ready for it");
+    let Some(rows) = &alloc.failures else { return page.not_seen(out, "how they were made", "page_alloc") };
+    list(out, page, FAILED, rows, |f| {
+        [
+            f.pid.map_or_else(|| "ended".to_owned(), |pid| pid.to_string()),
+            name(f.comm.as_ref()),
+            f.order.to_string(),
+            events_or_count(f.per_second, f.count),
+            f.manner.map_or(units::UNKNOWN, caller).to_owned(),
+            flags(f),
+        ]
+    });
+    if rows.iter().any(|f| f.flags.is_none()) {
+        page.not_read(out, "names of flags", Source::GFP_FLAGS);
+    }
+}
+
+fn caller(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Expected => "is ready",
+        Manner::Atomic => "cannot sleep",
+        Manner::Sleeping => "gets an error",
+    }
+}
+
+/// Their names, else the bits.
+fn flags(failure: &AllocFailure) -> String {
+    let Some(names) = &failure.flags else { return format!("{:#x}", failure.gfp) };
+    let short = |name: &Name| name.as_str().trim_start_matches("__GFP_").to_owned();
+    names.iter().map(short).collect::<Vec<_>>().join("|")
 }
