@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod collect;
 pub mod container;
 pub mod doctor;
+mod elf_copy;
 pub mod error;
 pub mod file;
 #[cfg(test)]

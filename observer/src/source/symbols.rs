@@ -12,14 +12,18 @@ use std::{
 
 use blazesym::{
     MaybeDefault, Pid,
-    helper::read_elf_build_id,
     symbolize::{
         Input, Reason, Sym, Symbolized, Symbolizer,
         source::{Kernel, Process, Source},
     },
 };
 
-use super::{host::units, lines::unescape, process};
+use super::{
+    elf_copy::{self, Copies},
+    host::units,
+    lines::unescape,
+    process,
+};
 use crate::{profile::Frame, snapshot::Name};
 
 /// Bytes of a function's name that are kept: C++ templates make longer ones.
@@ -50,7 +54,9 @@ impl Default for Symbols {
     fn default() -> Self {
         let kernel_hidden = kallsyms_hidden();
         let notes = kernel_hidden.iter().cloned().collect();
-        let blaze = Symbolizer::builder().enable_code_info(false).enable_inlined_fns(false).build();
+        let copies = Copies::default();
+        let blaze = Symbolizer::builder().enable_code_info(false).enable_inlined_fns(false);
+        let blaze = blaze.set_process_dispatcher(move |member| copies.resolver(&member)).build();
         Self { blaze, kernel_hidden, kernel: HashMap::new(), notes }
     }
 }
@@ -235,8 +241,7 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
 /// Build id of the file behind a mapping. Source: its note, read through /proc/PID/map_files.
 fn build_id(pid: u32, mapping: &Mapping) -> Option<String> {
     let path = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-    let id = read_elf_build_id(&path).ok().flatten()?;
-    Some(id.iter().map(|b| format!("{b:02x}")).collect())
+    elf_copy::build_id(path.as_ref())
 }
 
 /// True if a JIT compiler has written names. What is no plain file is left alone: to open a pipe would wait for ever.

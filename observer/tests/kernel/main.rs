@@ -21,6 +21,7 @@ mod oom;
 mod page_alloc;
 mod page_alloc_totals;
 mod pressure;
+mod pruning;
 mod reclaim;
 mod reclaim_cost;
 mod reclaim_inside;

@@ -1,11 +1,12 @@
-//! Retries of the page allocator, against perf's count on every CPU and an ftrace recording. They come just before the host is out of memory, and
-//! so only in a guest: there a process takes more than there is, and is the one to be killed.
+//! Retries of the page allocator, against perf's count on every CPU and an ftrace recording. They come just before the host
+//! is out of memory, and so only in a guest: there a process takes more than there is, and is the one to be killed.
 
 use observer::snapshot::{Snapshot, retry::RetryKind};
 
 use crate::{
     kswapd::{SMALL, total_memory},
     support::{
+        file::BigFile,
         memory::page_size,
         needs_root,
         observer::{load, missed, read},
@@ -70,4 +71,46 @@ fn retries_before_a_kill_are_those_that_the_kernel_counted() {
     let numbers = (u64::from(own.last_order), u64::from(own.last_loops));
     assert_eq!(numbers, (last.number("order"), last.number("no_progress_loops")));
     assert!(own.last_loops > 0 && own.last_min_bytes > Some(0), "rounds without progress come before a kill: {own:?}");
+}
+
+#[test]
+fn retries_of_compaction_are_those_of_the_kernel_value_for_value() {
+    const NAME: &str = "retries_of_compaction_are_those_of_the_kernel_value_for_value";
+    needs_root!("retries_of_compaction_are_those_of_the_kernel_value_for_value");
+    if std::env::var_os(WHOLE_MACHINE).is_none() || total_memory() > SMALL {
+        skipped(NAME, "it takes every large block of the whole machine, which is done only in the VM lane");
+        return;
+    }
+    // Page cache to be reclaimed, without which compaction is not worth another try.
+    let file = BigFile::new(total_memory());
+    let mut reader = Workload::start(&format!("read {} 1", file.path().display()), None);
+    assert_eq!(reader.step(), "done");
+    let mut kernel = load();
+    let pid = std::process::id();
+    // SAFETY: gettid has no preconditions.
+    let tid = unsafe { libc::gettid() };
+    let trace = Trace::start("compact", 1024, &[("oom/compact_retry", Some(&format!("common_pid == {tid}")))]);
+    let before = read(&mut kernel);
+    // The pool takes what it can get, and tries hard for more (`__GFP_RETRY_MAYFAIL`).
+    let pool = |blocks: u64| std::fs::write("/proc/sys/vm/nr_hugepages", blocks.to_string()).expect("there is a pool");
+    pool(total_memory() as u64 >> 21);
+    let after = read(&mut kernel);
+    pool(0);
+    let own = |snapshot: &Snapshot| {
+        let rows = &snapshot.retries.as_ref().expect("retries are counted").rows;
+        rows.iter().find(|r| r.pid == pid && r.kind == RetryKind::Compact).cloned()
+    };
+    assert_eq!(own(&before), None, "it never compacted before");
+    let own = own(&after).expect("there are not that many blocks");
+    seen!("{own:?}");
+    assert_eq!((trace.lost(), missed(&after, "compact_retries")), (0, missed(&before, "compact_retries")));
+    let lines = trace.lines();
+    let last = lines.last().expect("it was traced");
+    assert_eq!(own.count, lines.len() as u64);
+    assert_eq!(own.refused, lines.iter().filter(|l| l.number("should_retry") == 0).count() as u64);
+    let numbers = (u64::from(own.last_order), u64::from(own.last_loops));
+    assert_eq!(numbers, (last.number("order"), last.number("retries")));
+    assert_eq!((own.last_order, own.last_available_bytes, own.last_min_bytes), (9, None, None));
+    assert!(own.refused > 0, "it gave up in the end");
+    reader.finish();
 }

@@ -48,6 +48,7 @@ extern "C" fn before_main() {
         Some("pin") => keep("obs-pin", || hoard::pin(words[1], number(2))),
         Some("checker") => keep("obs-checker", || hoard::checker(number(1))),
         Some("blocks") => keep("obs-blocks", || hoard::blocks()),
+        Some("visit") => keep("obs-visit", || hoard::visit(words[1], words[2], number(3))),
         Some("bind") => keep("obs-bind", || hoard::bind(number(1), words[2])),
         other => panic!("no workload is called {other:?}"),
     }

@@ -207,3 +207,32 @@ pub(super) fn bind(node: usize, path: &str) -> ! {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// Bytes that each visitor reads.
+pub(crate) const VISIT: usize = 256 << 10;
+
+/// Cgroups that come and go, one after the other: in each a process reads its own part of a file, makes the kernel take the
+/// pages back, and memory compact.
+pub(super) fn visit(parent: &str, file: &str, count: usize) {
+    use std::os::unix::fs::FileExt;
+    for n in 0..count {
+        let folder = std::path::Path::new(parent).join(n.to_string());
+        fs::create_dir(&folder).expect("a new cgroup");
+        // SAFETY: this process has one thread.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            fs::write(folder.join("cgroup.procs"), "0").expect("a process may be moved");
+            let file = fs::File::open(file).expect("the file is there");
+            file.read_exact_at(&mut vec![0; VISIT], (n * VISIT) as u64).expect("it is as long");
+            // One of the two is there. That less was found than asked for is no matter.
+            let _ = fs::write(folder.join("memory.force_empty"), "0");
+            let _ = fs::write(folder.join("memory.reclaim"), VISIT.to_string());
+            fs::write("/proc/sys/vm/compact_memory", "1").expect("the kernel compacts when it is told to");
+            // SAFETY: _exit has no preconditions.
+            unsafe { libc::_exit(0) };
+        }
+        // SAFETY: it is our child, and its status is not asked for.
+        assert!(pid > 0 && unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } == pid, "a child that ends");
+        super::wait::wait_for("the cgroup to be empty", || fs::remove_dir(&folder).ok());
+    }
+}
