@@ -122,11 +122,12 @@ impl AllocCounts {
 
     /// What was counted since `before`; `None` if a count shrank.
     pub fn since(&self, before: &Self) -> Option<Self> {
-        let mut out = Self::default();
-        for order in 0..ORDERS {
-            out.allocated[order] = self.allocated[order].checked_sub(before.allocated[order])?;
-            out.failed[order] = self.failed[order].checked_sub(before.failed[order])?;
-        }
+        let mut out = *self;
+        let each = out.allocated.iter_mut().zip(before.allocated).chain(out.failed.iter_mut().zip(before.failed));
+        each.into_iter().try_for_each(|(count, before)| {
+            *count = count.checked_sub(before)?;
+            Some(())
+        })?;
         Some(out)
     }
 }

@@ -36,7 +36,9 @@ pub struct Process {
     pub swap: Option<u64>,
     /// Bytes of its page tables.
     pub page_tables: Option<u64>,
-    /// Faults that read from a device.
+    /// Faults that read from a device: of files, and of swap. Pages that come back from swap have no tracepoint, and the
+    /// kernel counts a process's wait for them (`swapin_count` of taskstats) only where `kernel.task_delayacct` is 1, which
+    /// it is not by default: this is the nearest. Beside [`Self::swap`] it tells who swaps in.
     pub major_faults: u64,
     /// Adjustment of the OOM score, -1000 to 1000.
     pub oom_score_adj: Option<i32>,

@@ -102,7 +102,7 @@ impl Btf {
     /// Takes a blob.
     pub fn parse(blob: Vec<u8>) -> Result<Self, BtfError> {
         let cut = BtfError::Malformed("it is cut off");
-        if blob.get(..2).map(|b| u16::from_ne_bytes([b[0], b[1]])) != Some(MAGIC) {
+        if blob.first_chunk().copied().map(u16::from_ne_bytes) != Some(MAGIC) {
             return Err(BtfError::Malformed("wrong magic"));
         }
         let word = |at: usize| word(&blob, at).map(|w| w as usize);
