@@ -93,7 +93,7 @@ fn retries_of_compaction_are_those_of_the_kernel_value_for_value() {
     let before = read(&mut kernel);
     // The pool takes what it can get, and tries hard for more (`__GFP_RETRY_MAYFAIL`).
     let pool = |blocks: u64| std::fs::write("/proc/sys/vm/nr_hugepages", blocks.to_string()).expect("there is a pool");
-    pool(total_memory() as u64 >> 21);
+    pool(total_memory() >> 21);
     let after = read(&mut kernel);
     pool(0);
     let own = |snapshot: &Snapshot| {
