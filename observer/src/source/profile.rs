@@ -13,7 +13,9 @@ use super::{
     cgroup::{CgroupReader, find},
     file::{Buffer, Root},
     host::units,
-    kernel::alloc_stacks::{self, DEPTH, Filter, Key, MAX_CGROUPS, MAX_PIDS, NO_USER_STACK, Sampler, StacksError},
+    kernel::alloc_stacks::{
+        self, DEPTH, Filter, Key, MAX_CGROUPS, MAX_COUNTS, MAX_PIDS, MAX_STACKS, NO_USER_STACK, Sampler, StacksError,
+    },
     symbols::Symbols,
 };
 use crate::{
@@ -112,6 +114,8 @@ impl Profiler {
             cgroups: cgroups.as_ref().map(|(_, ids)| ids.iter().copied().collect()),
             orders: (request.orders.0, request.orders.1.unwrap_or(u32::MAX)),
             every: request.every.max(1),
+            max_stacks: MAX_STACKS,
+            max_counts: MAX_COUNTS,
         };
         // The file of names takes long to read: before the time begins.
         let symbols = Symbols::default();

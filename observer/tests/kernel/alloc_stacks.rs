@@ -10,7 +10,10 @@ use std::{
 use observer::{
     object::OBJECT,
     profile::{Profile, Stack, Trace},
-    source::profile::{Profiler, Request},
+    source::{
+        kernel::alloc_stacks::{Filter, Sampler, kernel_btf},
+        profile::{Profiler, Request},
+    },
 };
 
 use crate::{
@@ -242,5 +245,34 @@ fn an_interrupt_ends_it_early_prints_and_leaves_nothing() {
     let mine = text.lines().filter(|l| l.starts_with(&format!("obs-fault-{pid};"))).count();
     assert!(mine > 0, "{text}");
     wait_for("the kernel to free what observer had", || bpf::all().is_disjoint(&held).then_some(()));
+    work.finish();
+}
+
+#[test]
+fn what_finds_no_place_is_in_the_losses() {
+    needs_root!("what_finds_no_place_is_in_the_losses");
+    const PROCESSES: usize = 8;
+    let mut work = Workload::start(&format!("turns {PROCESSES} 200"), None);
+    let pids: Vec<u32> = work.step().split(' ').map(|w| w.parse().unwrap()).collect();
+    let filter = Filter { pids, cgroups: None, orders: (0, u32::MAX), every: 1, max_stacks: 1, max_counts: 4 };
+    let mut sampler = Sampler::start(OBJECT, &kernel_btf(), &filter).unwrap();
+    assert_eq!(work.step(), "done");
+    sampler.stop();
+    let (mut rows, mut kept, mut without_stack) = (0, 0, 0);
+    sampler
+        .counts(|key, count| {
+            rows += 1;
+            kept += count;
+            without_stack += if key.kernel < 0 { count } else { 0 };
+        })
+        .unwrap();
+    let (matched, lost) = (sampler.matched().unwrap(), sampler.losses().unwrap());
+    seen!("{rows} rows with {kept} of {} samples, {lost:?}", matched.samples);
+    assert!(matched.samples >= 200 * PROCESSES as u64, "{matched:?}");
+    assert_eq!(kept + lost.counts_full, matched.samples, "each is in a row or in the losses");
+    assert!(rows <= 4 && lost.counts_full > 0, "{rows} rows, {lost:?}");
+    // Two walks a sample, of its kernel and its user side.
+    let walks_lost = lost.stack_collisions + lost.stacks_full;
+    assert!(walks_lost > without_stack && walks_lost <= 2 * matched.samples, "{without_stack}, {lost:?}");
     work.finish();
 }

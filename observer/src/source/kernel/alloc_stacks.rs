@@ -28,9 +28,9 @@ pub const MAX_PIDS: usize = 1024;
 /// Cgroups that a filter takes at most.
 pub const MAX_CGROUPS: usize = 65_536;
 /// Different stacks that are kept at most: 33 MiB of the kernel's memory while it samples.
-const MAX_STACKS: u32 = 32_768;
+pub const MAX_STACKS: u32 = 32_768;
 /// Different counts that are kept at most: 4 MiB of the kernel's memory while it samples.
-const MAX_COUNTS: u32 = 32_768;
+pub const MAX_COUNTS: u32 = 32_768;
 
 /// What to sample.
 #[derive(Debug, Clone)]
@@ -43,6 +43,10 @@ pub struct Filter {
     pub orders: (u32, u32),
     /// One request in so many is sampled.
     pub every: u32,
+    /// Different stacks that are kept; what finds no place is in the losses.
+    pub max_stacks: u32,
+    /// Different counts that are kept; what finds no place is in the losses.
+    pub max_counts: u32,
 }
 
 /// Why nothing can be sampled.
@@ -94,8 +98,8 @@ impl Sampler {
             entries: vec![
                 ("obs_stk_tgids", u32::try_from(filter.pids.len().clamp(1, MAX_PIDS)).unwrap_or(1)),
                 ("obs_stk_cgroups", cgroups),
-                ("obs_stk_stacks", MAX_STACKS),
-                ("obs_stk_counts", MAX_COUNTS),
+                ("obs_stk_stacks", filter.max_stacks),
+                ("obs_stk_counts", filter.max_counts),
             ],
             globals: vec![
                 ("STACKS_THRESHOLD", threshold),
