@@ -189,7 +189,8 @@ impl Header<'_> {
         let missing = coverage.sources.iter().filter(|s| s.missing.is_some()).count();
         if missing > 0 {
             let number = Strip::default().words(&MISSING, missing.to_string(), Tone::Warn);
-            right.push(piece(number.label_toned(" files missing", Tone::Warn), 1));
+            let words = if missing == 1 { " file missing" } else { " files missing" };
+            right.push(piece(number.label_toned(words, Tone::Warn), 1));
         }
         let (works, all) = probes(coverage);
         let tone = if works < all || all == 0 { Tone::Warn } else { Tone::Good };

@@ -271,8 +271,9 @@ fn in_pane(state: &mut PaneState, action: Action, facts: &Facts) -> bool {
         Action::NextTable => turn_stop(state, facts, 1),
         Action::PreviousTable => turn_stop(state, facts, before),
         Action::Table(wanted) if wanted < tables => (state.stop, state.table) = (Stop::Table, wanted),
-        Action::Zoom => state.zoom = !state.zoom,
-        Action::Detail => state.detail = !state.detail,
+        // Both are for a table, which so has the keys again.
+        Action::Zoom => (state.zoom, state.stop) = (!state.zoom, Stop::Table),
+        Action::Detail => (state.detail, state.stop) = (!state.detail, Stop::Table),
         Action::SortNext => state.change(table, |t| t.sort = turn(t.sort, 1)),
         Action::SortPrevious => state.change(table, |t| t.sort = turn(t.sort, columns)),
         Action::SortInvert => state.change(table, |t| t.inverted = !t.inverted),
@@ -374,6 +375,9 @@ mod tests {
         assert_eq!(screen.state().map(|s| s.sign_number), Some(0));
         screen.apply(Action::Back, &all);
         assert_eq!(screen.state().map(|s| s.stop), Some(Stop::Table));
+        screen.apply(Action::PreviousTable, &all);
+        screen.apply(Action::Zoom, &all);
+        assert_eq!(screen.state().map(|s| s.stop), Some(Stop::Table), "a table that has the whole pane has the keys");
     }
 
     #[test]

@@ -26,7 +26,12 @@ const RECLAIM: Origin = ("reclaim", &[]);
 const PATH: About = About::new("cgroup", "path of the memory cgroup", "the folders of the hierarchy", CGROUPS);
 const ID: About = About::new("id", "number of the cgroup, which tracepoints know it by", "kernfs, its inode", CGROUPS);
 const LIMITS: [About; 7] = [
-    About::new("high", "bytes above which its tasks are slowed down", "memory.high (v2)", CGROUPS),
+    About::new(
+        "high",
+        "bytes above which its tasks are slowed down; none where there is no such limit, as on v1",
+        "memory.high (v2)",
+        CGROUPS,
+    ),
     About::new("low", "bytes that reclaim spares as long as others have some", "memory.low (v2)", CGROUPS),
     About::new("min", "bytes that reclaim never takes", "memory.min (v2)", CGROUPS),
     About::new("peak", "bytes, most that it ever used", "memory.max_usage_in_bytes (v1), memory.peak (v2)", CGROUPS),
@@ -39,7 +44,7 @@ const LIMITS: [About; 7] = [
     About::new("swap", "bytes in swap", "memory.stat total_swap (v1), memory.swap.current (v2)", CGROUPS),
     About::new(
         "swap limit",
-        "bytes of swap that it may use; on v1 of memory and swap together",
+        "bytes of swap that it may use, on v1 of memory and swap together; none where there is no limit",
         "memory.swap.max (v2), memory.stat hierarchical_memsw_limit (v1)",
         CGROUPS,
     ),
@@ -100,6 +105,11 @@ const PSI: [About; 2] = [
     ),
 ];
 
+/// A limit that need not be there.
+fn limit(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "none".to_owned(), |b| units::bytes(b as f64))
+}
+
 /// All that is known of a cgroup.
 pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip> {
     let now = &c.now;
@@ -108,7 +118,7 @@ pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip>
     let title = title.label("  id ").words(&ID, now.id.0.to_string(), Tone::Plain);
     let limits = Strip::sentence()
         .label("high ")
-        .bytes(high, now.high)
+        .words(high, limit(now.high), Tone::Plain)
         .label(", low ")
         .bytes(low, now.low)
         .label(", min ")
@@ -120,7 +130,7 @@ pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip>
         .label(", swap ")
         .bytes(swap, now.swap)
         .label(" of ")
-        .bytes(swap_limit, now.swap_limit);
+        .words(swap_limit, limit(now.swap_limit), Tone::Plain);
     let [hits, all_hits, high_hits, kills] = &EVENTS;
     let events = Strip::sentence()
         .label("own limit met ")
