@@ -11,7 +11,7 @@ use std::{
 };
 
 use observer::{
-    diagnose::{Diagnosis, diagnose},
+    diagnose::{Diagnosis, RULES, diagnose},
     model::Model,
     output::{
         json,
@@ -36,6 +36,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("fragmented", &["fragmentation", "failed_allocations"]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("kswapd-for-nothing", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
+    ("lowmem-reserve", &["trapped_memory", "watermark_boost"]),
     ("memcg-oom", &[]),
     ("memcg-reclaim", &["reclaim_stalls", "cgroup_at_limit"]),
     ("memfd", &["tmpfs_growth"]),
@@ -116,6 +117,13 @@ fn each_recording_fires_its_rules_and_no_other() {
         let fired: Vec<_> = diagnosis.findings.iter().map(|f| f.rule).collect();
         assert_eq!(fired, *rules, "{name}: {:#?}", diagnosis.findings);
     }
+}
+
+#[test]
+fn each_rule_has_a_recording_that_it_fires_on() {
+    let fired: Vec<_> = RECORDINGS.iter().flat_map(|(_, rules)| *rules).collect();
+    let without: Vec<_> = RULES.iter().map(|rule| rule.name).filter(|name| !fired.contains(&name)).collect();
+    assert!(without.is_empty(), "{without:?} fire on no recording");
 }
 
 #[test]
