@@ -20,6 +20,7 @@ pub mod lines;
 pub mod link;
 pub mod memory;
 pub mod oom_paths;
+mod perf_map;
 pub mod pressure;
 pub mod process;
 pub mod profile;

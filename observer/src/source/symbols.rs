@@ -7,7 +7,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::FileTypeExt,
 };
 
 use blazesym::{
@@ -22,6 +21,7 @@ use super::{
     elf_copy::{self, Copies},
     host::units,
     lines::unescape,
+    perf_map::PerfMap,
     process,
 };
 use crate::{profile::Frame, snapshot::Name};
@@ -132,7 +132,7 @@ impl Symbols {
             }
         };
         let calls: Vec<u64> = addresses.iter().map(|(a, leaf)| if *leaf { *a } else { a.saturating_sub(1) }).collect();
-        let source = Process { debug_syms: false, perf_map: has_perf_map(pid), ..Process::new(Pid::from(pid)) };
+        let source = Process { debug_syms: false, perf_map: false, ..Process::new(Pid::from(pid)) };
         let found = self.blaze.symbolize(&Source::Process(source), Input::AbsAddr(&calls));
         let found: Vec<Result<Symbolized<'_>, Name>> = match found {
             Ok(found) => found.into_iter().map(Ok).collect(),
@@ -146,12 +146,24 @@ impl Symbols {
                 calls.iter().map(single).collect()
             }
         };
+        let jitted = PerfMap::of(pid);
         let mut build_ids = HashMap::new();
         let mut notes = Vec::new();
         let frames = addresses.iter().zip(&calls).zip(found);
         let frames = frames.map(|(((address, _), call), symbol)| {
             let mapping = maps.iter().find(|m| (m.start..m.end).contains(call));
             let module = mapping.map(|m| m.path.as_slice()).filter(|p| !p.is_empty()).map(Name::from_bytes);
+            if !matches!(symbol, Ok(Symbolized::Sym(_)))
+                && let Some((function, offset)) = jitted.find(*call)
+            {
+                return Frame {
+                    address: *address,
+                    function: Some(function),
+                    module,
+                    offset: Some(offset),
+                    ..Frame::default()
+                };
+            }
             let why = match symbol {
                 Ok(Symbolized::Sym(sym)) => return known(*address, &sym, module),
                 Ok(Symbolized::Unknown(reason)) => words(reason),
@@ -242,16 +254,6 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
 fn build_id(pid: u32, mapping: &Mapping) -> Option<String> {
     let path = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
     elf_copy::build_id(path.as_ref())
-}
-
-/// True if a JIT compiler has written names. What is no plain file is left alone: to open a pipe would wait for ever.
-fn has_perf_map(pid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    // Of nested PID namespaces the innermost number is the last, which is what the process calls itself.
-    let own = status.lines().find_map(|l| l.strip_prefix("NStgid:")?.split_whitespace().last());
-    let Some(own) = own else { return false };
-    let kind = fs::symlink_metadata(format!("/proc/{pid}/root/tmp/perf-{own}.map")).map(|m| m.file_type());
-    kind.is_ok_and(|k| k.is_file() && !k.is_fifo())
 }
 
 /// Why /proc/kallsyms names nothing to us, and what mends it; `None` if it does.
