@@ -59,6 +59,13 @@ pub struct Extfrag {
     pub other: u64,
 }
 
+impl Extfrag {
+    /// All fallbacks since the probe was attached.
+    pub fn total(&self) -> u64 {
+        self.other + self.rows.iter().map(|row| row.count).sum::<u64>()
+    }
+}
+
 /// Fallbacks of one kind by one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -14,6 +14,9 @@ pub struct Coverage {
     pub sources: Vec<Source>,
     /// Everything that was lost, and where. A loss of 0 is listed too.
     pub losses: Vec<Loss>,
+    /// CPU time that reading each source has cost observer since it started; of a source that was never read there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<Cost>,
 }
 
 impl Coverage {
@@ -134,6 +137,20 @@ impl Source {
     pub const PROCESSES: &'static str = "/proc/PID";
     /// Fills `cgroups`. A file that cgroups lack, or that cannot be read, is a further source: `cgroups memory.pressure`.
     pub const CGROUPS: &'static str = "cgroups";
+}
+
+/// What a source has cost observer. Source: `CLOCK_THREAD_CPUTIME_ID` around each reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// What was read, by the name of [`Source`]; `bpf maps of page_alloc` for a part of the kernel side.
+    pub source: String,
+    /// CPU time of the reading thread since observer started, user and system, in nanoseconds.
+    pub cpu_ns: u64,
+}
+
+impl Cost {
+    /// Names containers, beside the reading of cgroups itself.
+    pub const CONTAINERS: &'static str = "container runtimes";
 }
 
 /// Something that was seen and could not be kept.

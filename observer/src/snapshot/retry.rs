@@ -25,6 +25,13 @@ pub struct Retries {
     pub other: u64,
 }
 
+impl Retries {
+    /// All retries since the probes were attached.
+    pub fn total(&self) -> u64 {
+        self.other + self.rows.iter().map(|row| row.count).sum::<u64>()
+    }
+}
+
 /// Retries of one kind by one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {

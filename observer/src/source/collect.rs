@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use super::cgroup::{self, CgroupReader};
 use super::container::Containers;
+use super::cost::{Spent, counted};
 use super::file::{Buffer, Root};
 use super::kernel::{self, Kernel};
 use super::link::LinkReader;
@@ -11,7 +12,7 @@ use super::memory::CostlyMemory;
 use super::oom_paths::OomPaths;
 use super::process::{self, Units};
 use super::{Malformed, SourceError, host, memory, pressure, tcp};
-use crate::snapshot::coverage::{Coverage, Source};
+use crate::snapshot::coverage::{Cost, Coverage, Source};
 use crate::snapshot::oom::OomKill;
 use crate::snapshot::{Host, Snapshot};
 
@@ -55,6 +56,7 @@ pub struct Collector {
     memory: CostlyMemory,
     links: Option<LinkReader>,
     oom_paths: OomPaths,
+    spent: Spent,
 }
 
 impl Collector {
@@ -76,6 +78,7 @@ impl Collector {
             memory: CostlyMemory::default(),
             links: None,
             oom_paths,
+            spent: Spent::default(),
         }
     }
 
@@ -89,12 +92,14 @@ impl Collector {
         self.read_memory(&mut snapshot);
         self.read_network(&mut snapshot);
         self.read_cgroups(&mut snapshot);
-        let read = process::read(&self.options.root, &mut self.buffer, self.units, self.options.max_processes);
-        snapshot.processes = noted(&mut snapshot.coverage, Source::PROCESSES, read);
+        snapshot.processes = noted(&mut snapshot.coverage, Source::PROCESSES, || {
+            process::read(&self.options.root, &mut self.buffer, self.units, self.options.max_processes)
+        });
         if let Some(oom) = &mut snapshot.oom {
             let cgroups = self.cgroups.as_ref();
             self.oom_paths.fill(&mut oom.recent, |id| cgroups.and_then(|reader| reader.path_of(id)));
         }
+        self.spent.add_up(&mut snapshot.coverage);
         snapshot
     }
 
@@ -135,25 +140,26 @@ impl Collector {
     fn read_network(&mut self, snapshot: &mut Snapshot) {
         snapshot.tcp.snmp = self.file(&mut snapshot.coverage, Source::SNMP, tcp::snmp);
         snapshot.tcp.netstat = self.file(&mut snapshot.coverage, Source::NETSTAT, tcp::netstat);
-        let links = kept(&mut self.links, LinkReader::open, LinkReader::read);
-        snapshot.links = noted(&mut snapshot.coverage, Source::LINKS, links);
+        snapshot.links =
+            noted(&mut snapshot.coverage, Source::LINKS, || kept(&mut self.links, LinkReader::open, LinkReader::read));
     }
 
     fn read_cgroups(&mut self, snapshot: &mut Snapshot) {
         let (options, page_size, buffer) = (&self.options, self.units.page_size, &mut self.buffer);
-        // The reader's buffer is lent twice, one after the other.
-        let opened = match self.cgroups.take() {
-            Some(reader) => Ok(reader),
-            None => CgroupReader::open(&options.root, buffer, options.max_cgroups, page_size),
-        };
-        let read = opened.and_then(|mut reader| {
+        let cgroups = noted(&mut snapshot.coverage, Source::CGROUPS, || {
+            // The reader's buffer is lent twice, one after the other.
+            let mut reader = match self.cgroups.take() {
+                Some(reader) => reader,
+                None => CgroupReader::open(&options.root, buffer, options.max_cgroups, page_size)?,
+            };
             let read = reader.read(buffer)?;
             self.cgroups = Some(reader);
             Ok(read)
         });
-        let cgroups = noted(&mut snapshot.coverage, Source::CGROUPS, read);
         if let Some((mut cgroups, sources)) = cgroups {
-            self.containers.fill(&self.options.root, &mut cgroups.list);
+            counted(&mut snapshot.coverage, Cost::CONTAINERS, || {
+                self.containers.fill(&self.options.root, &mut cgroups.list);
+            });
             self.oom_paths.learn(&cgroups);
             snapshot.coverage.sources.extend(sources);
             snapshot.cgroups = Some(cgroups);
@@ -166,7 +172,7 @@ impl Collector {
         path: &'static str,
         parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
     ) -> Option<T> {
-        noted(coverage, path, self.buffer.parse(&self.options.root, path, parse))
+        noted(coverage, path, || self.buffer.parse(&self.options.root, path, parse))
     }
 }
 
@@ -182,9 +188,13 @@ fn kept<K, T>(
     Ok(value)
 }
 
-/// Lists a source in the coverage, with the reason if it could not be read.
-pub(super) fn noted<T>(coverage: &mut Coverage, name: &str, read: Result<T, SourceError>) -> Option<T> {
-    let (value, missing) = match read {
+/// Reads a source and lists it in the coverage: what it cost, and the reason if it could not be read.
+pub(super) fn noted<T>(
+    coverage: &mut Coverage,
+    name: &str,
+    read: impl FnOnce() -> Result<T, SourceError>,
+) -> Option<T> {
+    let (value, missing) = match counted(coverage, name, read) {
         Ok(value) => (Some(value), None),
         Err(e) => (None, Some(e.reason())),
     };

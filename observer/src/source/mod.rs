@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod collect;
 pub mod container;
+mod cost;
 pub mod doctor;
 mod elf_copy;
 pub mod error;

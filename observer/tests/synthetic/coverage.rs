@@ -70,7 +70,7 @@ pub(super) fn of_much() -> Coverage {
         Loss { what: "oom: events lost".to_owned(), count: 2 },
         Loss { what: "page_alloc: events missed by recursion".to_owned(), count: 0 },
     ];
-    Coverage { probes, sources: sources(|_| None), losses }
+    Coverage { probes, sources: sources(|_| None), losses, costs: Vec::new() }
 }
 
 /// Nothing, and each part says why.
@@ -81,5 +81,5 @@ pub(super) fn of_nothing() -> Coverage {
         remedy: Some("setcap cap_bpf,cap_perfmon+ep observer".to_owned()),
     });
     let reason = |name: &str| Some(format!("cannot read {name}: Operation not permitted (os error 1)"));
-    Coverage { probes, sources: sources(reason), losses: Vec::new() }
+    Coverage { probes, sources: sources(reason), losses: Vec::new(), costs: Vec::new() }
 }

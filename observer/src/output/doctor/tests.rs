@@ -46,6 +46,7 @@ fn facts() -> Facts {
             probes: vec![probe("page_alloc"), probe("oom")],
             sources: vec![Source { name: Source::MEMINFO.to_owned(), missing: None }],
             losses: vec![Loss { what: "oom events".to_owned(), count: 0 }],
+            ..Coverage::default()
         },
         executable: PathBuf::from("/usr/bin/observer"),
     }

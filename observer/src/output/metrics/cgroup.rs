@@ -3,6 +3,7 @@
 use super::{
     View,
     family::{Kind, Metric},
+    tracked::{LIMIT_HITS, LIMIT_OOMS},
 };
 use crate::snapshot::{Cgroup, Name};
 
@@ -33,6 +34,50 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Times that the hard limit of the cgroup was met; only for cgroups that another metric names",
         source: "memory.failcnt and memory.memsw.failcnt (v1), memory.events max (v2)",
         read: |view, out| named(view, |path, c| out.push_known(&[path], c.limit_hits)),
+    },
+    Metric {
+        name: "observer_cgroup_memory_own_limit_hits_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["cgroup"],
+        help: "Times that the cgroup's own hard limit was met, not that of one below it",
+        source: "memory.failcnt and memory.memsw.failcnt (v1), memory.events.local max (v2)",
+        read: |view, out| {
+            if view.now.cgroups.iter().flat_map(|c| &c.list).any(|c| c.own_limit_hits.is_some()) {
+                view.tracked.pressure.limits.each(1, |labels, counts| out.push(labels, counts[LIMIT_HITS]));
+            }
+        },
+    },
+    Metric {
+        name: "observer_cgroup_memory_own_ooms_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["cgroup"],
+        help: "Times that the cgroup's own limit led to an OOM, whether or not something was killed",
+        source: "memory.events.local oom (v2)",
+        read: |view, out| {
+            if view.now.cgroups.iter().flat_map(|c| &c.list).any(|c| c.own_ooms.is_some()) {
+                view.tracked.pressure.limits.each(1, |labels, counts| out.push(labels, counts[LIMIT_OOMS]));
+            }
+        },
+    },
+    Metric {
+        name: "observer_cgroup_memory_high_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["cgroup"],
+        help: "Throttling limit of the cgroup; absent if it has none; only for cgroups that another metric names",
+        source: "memory.high (v2)",
+        read: |view, out| named(view, |path, c| out.push_known(&[path], c.high)),
+    },
+    Metric {
+        name: "observer_cgroup_memory_high_hits_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["cgroup"],
+        help: "Times that the throttling limit of the cgroup was met; only for cgroups that another metric names",
+        source: "memory.events high (v2)",
+        read: |view, out| named(view, |path, c| out.push_known(&[path], c.high_hits)),
     },
     Metric {
         name: "observer_cgroup_memory_refaulted_bytes_total",

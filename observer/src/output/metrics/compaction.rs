@@ -1,12 +1,10 @@
 //! Compaction, and what comes before an OOM kill: fallbacks, retries.
 
-use std::collections::BTreeMap;
-
 use super::{
     family::{Kind, Metric},
-    tracked::buckets,
+    tracked::{COMPACTION_FIRST_BUCKET, COMPACTION_NS, latency_bounds},
 };
-use crate::snapshot::{Log2Histogram, compaction::Compactor};
+use crate::snapshot::compaction::Compactor;
 
 const COMPACTION: &str = "tracepoints compaction:mm_compaction_{begin,end}";
 
@@ -19,13 +17,10 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Compactions of a zone that ended, by who compacted (direct is a task that needs a block) and by the kernel's word for the result",
         source: COMPACTION,
         read: |view, out| {
-            let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-            for row in view.now.compaction.iter().flat_map(|c| &c.by_cgroup) {
-                for result in &row.results {
-                    *sums.entry((word(row.by), result.result.as_str())).or_default() += result.count;
-                }
+            if view.now.compaction.is_some() {
+                let sums = view.tracked.pressure.compacted.iter();
+                sums.for_each(|((by, result), [count])| out.push(&[word(*by), result.as_str()], *count));
             }
-            sums.into_iter().for_each(|((by, result), count)| out.push(&[by, result], count));
         },
     },
     Metric {
@@ -36,14 +31,13 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Time of one compaction of a zone, by who compacted",
         source: COMPACTION,
         read: |view, out| {
-            let Some(compaction) = &view.now.compaction else { return };
+            if view.now.compaction.is_none() {
+                return;
+            }
             for by in [Compactor::Direct, Compactor::Kcompactd] {
-                let (mut latency, mut ns) = (Log2Histogram::default(), 0);
-                for row in compaction.by_cgroup.iter().filter(|row| row.by == by) {
-                    latency.add(&row.latency_ns);
-                    ns += row.total_ns;
-                }
-                out.histogram(&[word(by)], buckets(&latency), ns as f64 / 1e9);
+                let counts = view.tracked.pressure.compaction.get(&by);
+                let buckets = latency_bounds().zip(counts.into_iter().skip(COMPACTION_FIRST_BUCKET)).collect();
+                out.histogram(&[word(by)], buckets, counts[COMPACTION_NS] as f64 / 1e9);
             }
         },
     },
@@ -51,24 +45,26 @@ pub(super) const METRICS: &[Metric] = &[
         name: "observer_page_alloc_fallbacks_total",
         kind: Kind::Counter,
         unit: None,
-        labels: &[],
-        help: "Requests that found no block of their migrate type and took one of another, which mixes types in a page block",
+        labels: &["wanted", "taken"],
+        help: "Requests that found no block of the migrate type that they wanted and took one of another, which mixes types in a page block",
         source: "tracepoint kmem:mm_page_alloc_extfrag",
         read: |view, out| {
-            let extfrag = view.now.extfrag.as_ref();
-            out.push_known(&[], extfrag.map(|e| e.other + e.rows.iter().map(|row| row.count).sum::<u64>()));
+            if view.now.extfrag.is_some() {
+                view.tracked.pressure.fallbacks.each(2, |labels, [count]| out.push(labels, *count));
+            }
         },
     },
     Metric {
         name: "observer_page_alloc_retries_total",
         kind: Kind::Counter,
         unit: None,
-        labels: &[],
-        help: "Times that the page allocator considered another round of reclaim or compaction, the last steps before an OOM kill",
+        labels: &["cgroup", "kind"],
+        help: "Times that the page allocator considered another round of reclaim or of compaction, the last steps before an OOM kill, by memory cgroup of the task",
         source: "tracepoints oom:reclaim_retry_zone, oom:compact_retry",
         read: |view, out| {
-            let retries = view.now.retries.as_ref();
-            out.push_known(&[], retries.map(|r| r.other + r.rows.iter().map(|row| row.count).sum::<u64>()));
+            if view.now.retries.is_some() {
+                view.tracked.pressure.retries.each(2, |labels, [count]| out.push(labels, *count));
+            }
         },
     },
 ];

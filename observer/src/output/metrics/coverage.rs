@@ -70,6 +70,17 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "observer_source_cpu_seconds_total",
+        kind: Kind::Counter,
+        unit: Some("seconds"),
+        labels: &["source"],
+        help: "CPU time of observer in reading the source, user and system; the rest of observer_cpu_seconds_total goes into models, rules and answers",
+        source: "CLOCK_THREAD_CPUTIME_ID",
+        read: |view, out| {
+            view.now.coverage.costs.iter().for_each(|c| out.push(&[&c.source], c.cpu_ns as f64 / 1e9));
+        },
+    },
+    Metric {
         name: "observer_lost_events_total",
         kind: Kind::Counter,
         unit: None,

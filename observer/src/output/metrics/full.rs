@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use crate::snapshot::{
     Cgroup, CgroupId, Cgroups, Log2Histogram, Name, Snapshot,
     cgroup::CgroupStat,
-    compaction::{CgroupCompaction, CompactResult, Compaction, Compactor, Extfrag},
+    compaction::{CgroupCompaction, CompactResult, Compaction, Compactor, Extfrag, Fallback},
     container::Container,
-    coverage::{Coverage, Loss, Probe, ProbeState, Source},
+    coverage::{Cost, Coverage, Loss, Probe, ProbeState, Source},
     kswapd::{Kswapd, KswapdNode, KswapdRequester},
     memory::{Buddy, Meminfo, Memory, Shmem, SlabCache, Slabs, Tmpfs, Zone},
     oom::{Oom, OomKill, OomReclaim, OomTask},
     page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
     reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
-    retry::Retries,
+    retry::{Retries, Retry, RetryKind},
     shrinker::Shrinker,
     tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, State, Tcp, TcpInfo},
 };
@@ -45,8 +45,8 @@ pub(super) fn snapshot(seconds: u64) -> Snapshot {
                 latency_ns: Log2Histogram { buckets: vec![0, seconds] },
             }],
         }),
-        extfrag: Some(Extfrag { rows: Vec::new(), other: seconds }),
-        retries: Some(Retries { rows: Vec::new(), other: seconds }),
+        extfrag: Some(extfrag(seconds)),
+        retries: Some(retries(seconds)),
         shrinkers: Some(vec![Shrinker {
             function: Name::from_bytes(HOSTILE),
             count: seconds,
@@ -73,6 +73,10 @@ fn cgroup(id: CgroupId, path: &[u8]) -> Cgroup {
         usage: Some(1 << 20),
         limit: Some(1 << 30),
         limit_hits: Some(3),
+        own_limit_hits: Some(3),
+        own_ooms: Some(2),
+        high: Some(1 << 29),
+        high_hits: Some(1),
         stat: Some(CgroupStat {
             workingset_refault_anon_bytes: Some(1),
             workingset_refault_file_bytes: Some(2),
@@ -190,6 +194,35 @@ fn kswapd(n: u64) -> Kswapd {
     Kswapd { nodes: vec![node], requesters: vec![requester], other_requests: n }
 }
 
+fn extfrag(n: u64) -> Extfrag {
+    let row = |pid, taken: &[u8]| Fallback {
+        cgroup: Some(PODS),
+        pid,
+        comm: Name::from_bytes(HOSTILE),
+        wanted: Name::from("unmovable"),
+        taken: Name::from_bytes(taken),
+        count: n,
+        ..Fallback::default()
+    };
+    Extfrag { rows: vec![row(42, b"movable"), row(43, b"movable"), row(42, HOSTILE)], other: n }
+}
+
+fn retries(n: u64) -> Retries {
+    let row = |pid, kind| Retry {
+        cgroup: Some(PODS),
+        pid,
+        comm: Name::from_bytes(HOSTILE),
+        kind,
+        count: n,
+        refused: n / 2,
+        last_order: 0,
+        last_loops: 1,
+        last_available_bytes: None,
+        last_min_bytes: None,
+    };
+    Retries { rows: vec![row(42, RetryKind::Reclaim), row(43, RetryKind::Compact)], other: 2 * n }
+}
+
 fn oom() -> Oom {
     let task = OomTask {
         pid: Some(42),
@@ -290,5 +323,6 @@ fn coverage() -> Coverage {
         probes: vec![probe("attached", ProbeState::Attached), probe("absent", absent), probe("fallback", fallback)],
         sources: vec![Source { name: "/proc/meminfo".into(), missing: None }],
         losses: vec![Loss { what: "page_alloc: events missed by recursion".into(), count: 1 }],
+        costs: vec![Cost { source: "/proc/meminfo".into(), cpu_ns: 1 }],
     }
 }

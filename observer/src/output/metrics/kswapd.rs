@@ -30,11 +30,10 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Time that kswapd of the node was awake, waits included; its rate is a share from 0 to 1",
         source: CYCLE,
         read: |view, out| {
-            let now_ns = view.now.stamp.monotonic_ns;
-            nodes(view, |node, n| {
-                let cycle = n.awake_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
-                out.push(&[node], (n.awake_ns + cycle) as f64 / 1e9);
-            });
+            if view.now.kswapd.is_some() {
+                let awake = &view.tracked.pressure.awake_ns;
+                awake.iter().for_each(|(node, ns)| out.push(&[&node.to_string()], *ns as f64 / 1e9));
+            }
         },
     },
     Metric {

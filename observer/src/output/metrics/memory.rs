@@ -5,7 +5,7 @@ use super::{
     View,
     family::{Kind, Metric, Points},
 };
-use crate::model::memory::FreeMemory;
+use crate::{model::memory::FreeMemory, snapshot::memory::Zone};
 
 /// Mounts and caches that have a series; the largest are taken.
 const MOST_NAMES: usize = 20;
@@ -23,6 +23,42 @@ pub(super) const METRICS: &[Metric] = &[
         read: |view, out| {
             let breakdown = view.model.memory.breakdown.as_ref();
             out.push_known(&[], breakdown.map(|b| u64::try_from(b.unexplained).unwrap_or(0)));
+        },
+    },
+    Metric {
+        name: "observer_memory_part_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["part"],
+        help: "RAM by use; the parts do not overlap, and together with observer_memory_unexplained_bytes they are all of it",
+        source: "/proc/meminfo, /proc/vmstat, /proc/zoneinfo",
+        read: |view, out| {
+            let parts = view.model.memory.breakdown.iter().flat_map(|b| &b.parts);
+            parts.for_each(|part| out.push(&[part.name], part.bytes));
+        },
+    },
+    Metric {
+        name: "observer_memory_zone_free_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["node", "zone"],
+        help: "Free memory of a zone, as the kernel holds it against the watermarks",
+        source: "/proc/zoneinfo nr_free_pages",
+        read: |view, out| each_zone(view, |zone, labels| out.push_known(labels, zone.free)),
+    },
+    Metric {
+        name: "observer_memory_zone_watermark_bytes",
+        kind: Kind::Gauge,
+        unit: Some("bytes"),
+        labels: &["node", "zone", "watermark"],
+        help: "Watermarks of a zone, boost included: below low kswapd is woken, at high it sleeps, below min a task reclaims itself; boost is a rise for a while against fragmentation",
+        source: "/proc/zoneinfo",
+        read: |view, out| {
+            each_zone(view, |zone, labels| {
+                let [node, name] = labels else { return };
+                let marks = [("min", zone.min), ("low", zone.low), ("high", zone.high), ("boost", zone.boost)];
+                marks.iter().for_each(|(mark, bytes)| out.push_known(&[node, name, mark], *bytes));
+            });
         },
     },
     Metric {
@@ -94,6 +130,12 @@ fn zones(view: &View<'_>, mut show: impl FnMut(&FreeMemory, &[&str])) {
     for zone in view.model.memory.free.iter().flatten() {
         show(zone, &[&zone.node.to_string(), zone.zone.as_str()]);
     }
+}
+
+/// Zones that have memory.
+fn each_zone(view: &View<'_>, mut show: impl FnMut(&Zone, &[&str])) {
+    let zones = view.now.memory.zones.iter().flatten().filter(|zone| zone.managed != Some(0));
+    zones.for_each(|zone| show(zone, &[&zone.node.to_string(), zone.zone.as_str()]));
 }
 
 fn tmpfs(view: &View<'_>, out: &mut Points) {

@@ -8,6 +8,7 @@ mod cgroup;
 mod compaction;
 mod coverage;
 mod encoded;
+mod eviction;
 pub mod family;
 mod finding;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod reclaim;
 pub mod sampler;
 mod shrinker;
 mod sockets;
+mod sums;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -54,6 +56,7 @@ const TABLES: &[&[Metric]] = &[
     shrinker::METRICS,
     kswapd::METRICS,
     compaction::METRICS,
+    eviction::METRICS,
     memory::METRICS,
     oom::METRICS,
     tcp::METRICS,
@@ -160,6 +163,7 @@ impl Exporter {
             return model;
         }
         self.before = Some(now.clone());
+        self.tracked.evicted(&model);
         self.window.push(model.clone());
         let mut seconds: f64 = self.window.iter().filter_map(|m| m.interval).map(|i| i.seconds).sum();
         while self.window.len() > WINDOW_MODELS || (seconds > WINDOW_SECONDS && self.window.len() > 1) {

@@ -72,10 +72,8 @@ fn shrinkers(view: &View<'_>, mut show: impl FnMut(&str, &Shrinker)) {
 }
 
 fn throttles(view: &View<'_>, mut show: impl FnMut(&str, u64, u64)) {
-    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for t in view.now.reclaim.iter().flat_map(|r| &r.throttles).flatten() {
-        let sum = sums.entry(t.reason.as_str()).or_default();
-        *sum = (sum.0 + t.count, sum.1 + t.total_ns);
+    if view.now.reclaim.as_ref().is_some_and(|r| r.throttles.is_some()) {
+        let sums = view.tracked.pressure.throttles.iter();
+        sums.for_each(|(reason, [count, ns])| show(reason.as_str(), *count, *ns));
     }
-    sums.into_iter().for_each(|(reason, (count, ns))| show(reason, count, ns));
 }

@@ -143,7 +143,7 @@ impl<K: Eq + Hash, const N: usize> TopK<K, N> {
 }
 
 /// Growth since `before`; counts of which one shrank were started anew, so what is there now has grown since.
-fn since<const N: usize>(now: &Counts<N>, before: Option<&Counts<N>>) -> Counts<N> {
+pub(super) fn since<const N: usize>(now: &Counts<N>, before: Option<&Counts<N>>) -> Counts<N> {
     let zeros = [0; N];
     let pairs = || now.iter().zip(before.unwrap_or(&zeros));
     if pairs().any(|(now, before)| now < before) {
@@ -154,7 +154,8 @@ fn since<const N: usize>(now: &Counts<N>, before: Option<&Counts<N>>) -> Counts<
     growth
 }
 
-fn add<const N: usize>(sum: &mut Counts<N>, counts: &Counts<N>) {
+/// Adds counts to a sum, one by one.
+pub(super) fn add<const N: usize>(sum: &mut Counts<N>, counts: &Counts<N>) {
     sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
 }
 

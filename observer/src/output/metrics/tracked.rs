@@ -1,5 +1,7 @@
 //! What has to be remembered between two snapshots so that counters by name never go back.
 
+mod pressure;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
@@ -8,12 +10,16 @@ use super::{
     tcp::NAMESPACE_FIELDS,
     top_k::{Counts, Row, TopK},
 };
-use crate::snapshot::{
-    CgroupId, Log2Histogram, Name, Snapshot,
-    oom::{Oom, OomKill},
-    page_alloc::{AllocCounts, PageAlloc},
-    tcp::ClosedTotals,
+use crate::{
+    model::Model,
+    snapshot::{
+        CgroupId, Log2Histogram, Name, Snapshot,
+        oom::{Oom, OomKill},
+        page_alloc::{AllocCounts, PageAlloc},
+        tcp::ClosedTotals,
+    },
 };
+pub(super) use pressure::{COMPACTION_FIRST_BUCKET, COMPACTION_NS, LIMIT_HITS, LIMIT_OOMS, Pressure};
 
 /// Label of a cgroup whose path nobody knows: it came and went between two snapshots. No path, as those begin with `/`.
 const UNKNOWN: &str = "unknown";
@@ -53,11 +59,16 @@ pub(super) fn latency_bounds() -> impl Iterator<Item = f64> {
 
 /// A histogram of nanoseconds in the buckets that every latency has here.
 pub(super) fn buckets(histogram: &Log2Histogram) -> Vec<(f64, u64)> {
+    latency_bounds().zip(bucket_counts(histogram)).collect()
+}
+
+/// The counts of those buckets.
+fn bucket_counts(histogram: &Log2Histogram) -> [u64; BUCKETS] {
     let mut counts = [0; BUCKETS];
     for (i, n) in histogram.buckets.iter().enumerate() {
         counts[i.clamp(FIRST_BOUND, LAST_BOUND + 1) - FIRST_BOUND] += n;
     }
-    latency_bounds().zip(counts).collect()
+    counts
 }
 
 /// Names a process for good: cgroup, pid, start.
@@ -76,6 +87,7 @@ pub(super) struct Tracked {
     pub(super) namespaces: TopK<u64, 9>,
     pub(super) closed: TopK<ClosedKey, 6>,
     pub(super) sockets: SocketSums,
+    pub(super) pressure: Pressure,
     pub(super) last_kill: Option<LastKill>,
     kills: u64,
     paths: HashMap<CgroupId, Name>,
@@ -101,6 +113,7 @@ impl Tracked {
             namespaces: TopK::new(top, |c| c.iter().sum()),
             closed: TopK::new(top, |c| c[CLOSED_ACKED] + c[CLOSED_RECEIVED] + c[CLOSED_CONNECTIONS]),
             sockets: SocketSums::default(),
+            pressure: Pressure::new(top),
             last_kill: None,
             kills: 0,
             paths: HashMap::new(),
@@ -121,10 +134,8 @@ impl Tracked {
                 let mut counts = [0; RECLAIM_COUNTS];
                 counts[RECLAIM_NS] = c.totals.total_ns;
                 counts[RECLAIM_BYTES] = c.totals.reclaimed_bytes;
-                for (i, n) in c.latency_ns.buckets.iter().enumerate() {
-                    let bucket = i.clamp(FIRST_BOUND, LAST_BOUND + 1) - FIRST_BOUND;
-                    counts[RECLAIM_FIRST_BUCKET + bucket] += n;
-                }
+                let buckets = counts.iter_mut().skip(RECLAIM_FIRST_BUCKET);
+                buckets.zip(bucket_counts(&c.latency_ns)).for_each(|(count, n)| *count = n);
                 Row { key: (c.cgroup, kind), label: Some(vec![path(paths, c.cgroup), kind.into()]), counts }
             });
             self.reclaim.update(at, rows, None);
@@ -156,15 +167,21 @@ impl Tracked {
             self.closed.update(at, rows.chain([rest]), None);
         }
         self.sockets.update(now.tcp.sockets.as_ref());
+        self.pressure.update(now, &self.paths);
         if let Some(oom) = &now.oom {
             self.oom(now, oom);
         }
     }
 
+    /// Takes the evictions of an interval that no other one overlaps.
+    pub(super) fn evicted(&mut self, model: &Model) {
+        self.pressure.evicted(model);
+    }
+
     /// Paths of the cgroups that some metric names.
     pub(super) fn named_cgroups(&self) -> HashSet<&str> {
         let labels = self.alloc_cgroups.labels().chain(self.reclaim.labels());
-        labels.filter_map(|l| l.first()).map(String::as_str).collect()
+        labels.filter_map(|l| l.first()).map(String::as_str).chain(self.pressure.named_cgroups()).collect()
     }
 
     /// A cgroup keeps the name under which it was last seen: its last counts may come after it is gone.
@@ -176,6 +193,7 @@ impl Tracked {
             .flat_map(|p| p.processes.iter().map(|p| p.cgroup).chain(p.exited.iter().map(|c| c.cgroup)))
             .chain(now.reclaim.iter().flat_map(|r| r.by_cgroup.iter().map(|c| c.cgroup)))
             .flatten()
+            .chain(pressure::retrying(now))
             .collect();
         self.paths.retain(|id, _| counted.contains(id));
         self.paths.extend(cgroups.list.iter().map(|c| (c.id, c.path.clone())));

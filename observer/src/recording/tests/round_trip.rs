@@ -254,6 +254,7 @@ const ALWAYS_THERE: &[&str] = &[
     "coverage.probes.",
     "coverage.sources.name",
     "coverage.losses.",
+    "coverage.costs.",
     "pressure.memory.",
     "pressure.cpu.",
     "pressure.io.",

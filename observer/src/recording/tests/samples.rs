@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use crate::snapshot::cgroup::{Cgroup, CgroupStat, Hierarchy};
-use crate::snapshot::coverage::{Coverage, Loss, Probe, ProbeState, Source};
+use crate::snapshot::coverage::{Cost, Coverage, Loss, Probe, ProbeState, Source};
 use crate::snapshot::kswapd::{Kswapd, KswapdNode, KswapdRequester};
 use crate::snapshot::link::{Link, Links};
 use crate::snapshot::memory::{Buddy, Meminfo, Memory, Vmstat, Zone};
@@ -225,6 +225,7 @@ pub(super) fn full() -> Snapshot {
             ],
             sources: vec![Source { name: "rtnetlink".into(), missing: Some(reason()) }],
             losses: vec![Loss { what: "events".into(), count: 0 }],
+            costs: vec![Cost { source: "rtnetlink".into(), cpu_ns: 1 }],
         },
         ..Snapshot::default()
     }

@@ -43,10 +43,13 @@ use observer_ebpf::abi::losses::{LOSSES, Loss as RawLoss};
 use sizes::Sizes;
 use socket::Decoder;
 
-use crate::snapshot::{
-    CgroupId, Coverage, Log2Histogram, Name, Snapshot,
-    coverage::{Loss, Source},
-    oom::OomKill,
+use crate::{
+    snapshot::{
+        CgroupId, Coverage, Log2Histogram, Name, Snapshot,
+        coverage::{Loss, Source},
+        oom::OomKill,
+    },
+    source::cost::counted,
 };
 
 /// How to load.
@@ -186,30 +189,30 @@ impl Kernel {
         let flush = self.object.program("page_alloc_flush").map(AsFd::as_fd);
         let oom_lost = self.loss(RawLoss::OomRingFull);
         let (readers, coverage) = (&mut self.readers, &mut snapshot.coverage);
-        snapshot.page_alloc = keep(readers.page_alloc.as_mut().map(|r| r.read(flush, is_gone)), "page_alloc", coverage);
+        snapshot.page_alloc =
+            keep(coverage, "page_alloc", readers.page_alloc.as_mut(), |reader| reader.read(flush, is_gone));
         if let Some(page_alloc) = &mut snapshot.page_alloc {
-            let failures = readers.alloc_failures.as_mut().map(alloc_failures::Reader::read);
-            page_alloc.failures = keep(failures, "page_alloc failures", coverage);
+            let failures = readers.alloc_failures.as_mut();
+            page_alloc.failures = keep(coverage, "page_alloc failures", failures, alloc_failures::Reader::read);
         }
-        snapshot.reclaim = keep(readers.reclaim.as_mut().map(|r| r.read(is_gone)), "reclaim", coverage);
-        snapshot.kswapd = keep(readers.kswapd.as_mut().map(kswapd::Reader::read), "kswapd", coverage);
+        snapshot.reclaim = keep(coverage, "reclaim", readers.reclaim.as_mut(), |reader| reader.read(is_gone));
+        snapshot.kswapd = keep(coverage, "kswapd", readers.kswapd.as_mut(), kswapd::Reader::read);
         if let Some(reclaim) = &mut snapshot.reclaim {
-            reclaim.scans = keep(readers.scans.as_mut().map(|r| r.read(is_gone)), "reclaim.scans", coverage);
-            let throttles = readers.throttles.as_mut().map(|r| r.read(is_gone));
-            reclaim.throttles = keep(throttles, "reclaim.throttles", coverage);
+            reclaim.scans = keep(coverage, "reclaim.scans", readers.scans.as_mut(), |reader| reader.read(is_gone));
+            reclaim.throttles =
+                keep(coverage, "reclaim.throttles", readers.throttles.as_mut(), |reader| reader.read(is_gone));
         }
-        let compaction = readers.compaction.as_mut().map(|r| r.read(is_gone));
-        snapshot.compaction = keep(compaction, "compaction", coverage);
-        snapshot.extfrag = keep(readers.extfrag.as_mut().map(compaction::ExtfragReader::read), "extfrag", coverage);
-        snapshot.shrinkers = keep(readers.shrinkers.as_mut().map(shrinker::Reader::read), "shrinkers", coverage);
-        snapshot.retries = keep(readers.retries.as_mut().map(retry::Reader::read), "retries", coverage);
-        snapshot.oom = keep(readers.oom.as_mut().map(|r| r.read(oom_lost)), "oom", coverage);
+        snapshot.compaction = keep(coverage, "compaction", readers.compaction.as_mut(), |reader| reader.read(is_gone));
+        snapshot.extfrag = keep(coverage, "extfrag", readers.extfrag.as_mut(), compaction::ExtfragReader::read);
+        snapshot.shrinkers = keep(coverage, "shrinkers", readers.shrinkers.as_mut(), shrinker::Reader::read);
+        snapshot.retries = keep(coverage, "retries", readers.retries.as_mut(), retry::Reader::read);
+        snapshot.oom = keep(coverage, "oom", readers.oom.as_mut(), |reader| reader.read(oom_lost));
         let tcp = &mut snapshot.tcp;
-        tcp.namespaces = keep(readers.namespaces.as_mut().map(tcp::Namespaces::read), "tcp.namespaces", coverage);
-        tcp.closed = keep(readers.closed.as_mut().map(tcp::ClosedReader::read), "tcp.closed", coverage);
+        tcp.namespaces = keep(coverage, "tcp.namespaces", readers.namespaces.as_mut(), tcp::Namespaces::read);
+        tcp.closed = keep(coverage, "tcp.closed", readers.closed.as_mut(), tcp::ClosedReader::read);
         let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
-        let sockets = readers.sockets.as_mut().map(|r| r.read(active.into_iter()));
-        tcp.sockets = keep(sockets, "tcp.sockets", coverage);
+        let sockets = readers.sockets.as_mut();
+        tcp.sockets = keep(coverage, "tcp.sockets", sockets, |reader| reader.read(active.into_iter()));
         self.describe(coverage);
     }
 
@@ -248,19 +251,30 @@ fn loss(what: String, count: u64) -> Loss {
     Loss { what, count }
 }
 
-/// Notes a read that failed, and gives what there is.
-fn keep<T>(read: Option<io::Result<T>>, part: &str, coverage: &mut Coverage) -> Option<T> {
-    let error = match read? {
-        Ok(value) => return Some(value),
-        Err(e) => e,
-    };
-    coverage.sources.push(unread(part, &error));
-    None
+/// Reads a part if there is a reader for it, counts what that cost, and notes a failure.
+fn keep<R, T>(
+    coverage: &mut Coverage,
+    part: &str,
+    reader: Option<R>,
+    read: impl FnOnce(R) -> io::Result<T>,
+) -> Option<T> {
+    let reader = reader?;
+    match counted(coverage, &maps_of(part), || read(reader)) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            coverage.sources.push(unread(part, &error));
+            None
+        }
+    }
+}
+
+fn maps_of(part: &str) -> String {
+    format!("bpf maps of {part}")
 }
 
 fn unread(part: &str, error: &io::Error) -> Source {
     let missing = Some(Name::from_bytes(error.to_string().as_bytes()));
-    Source { name: format!("bpf maps of {part}"), missing }
+    Source { name: maps_of(part), missing }
 }
 
 /// A cgroup id of the ABI, where 0 is unknown.

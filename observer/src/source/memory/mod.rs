@@ -74,11 +74,11 @@ impl CostlyMemory {
             .shmem
             .read(now, Source::TMPFS, coverage, || tmpfs::read(root, buffer).map(|shmem| Shmem { read_ns, ..shmem }));
         if let Some(shmem) = &mut memory.shmem {
-            shmem.sysv = noted(coverage, Source::SYSVIPC, buffer.parse(root, Source::SYSVIPC, sysv));
+            shmem.sysv = noted(coverage, Source::SYSVIPC, || buffer.parse(root, Source::SYSVIPC, sysv));
         }
-        memory.swap = noted(coverage, Source::SWAPS, swap::read(root, buffer));
-        memory.nodes = noted(coverage, Source::NODES, nodes::read(root, buffer));
-        memory.hugepages = noted(coverage, Source::HUGEPAGES, hugepages::read(root, buffer));
+        memory.swap = noted(coverage, Source::SWAPS, || swap::read(root, buffer));
+        memory.nodes = noted(coverage, Source::NODES, || nodes::read(root, buffer));
+        memory.hugepages = noted(coverage, Source::HUGEPAGES, || hugepages::read(root, buffer));
         zoneinfo::fill_highatomic(memory, page_size);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Name,
         coverage::{Coverage, Source},
     },
-    source::SourceError,
+    source::{SourceError, cost::counted},
 };
 
 /// A value that is costly to read, with what its last reading took.
@@ -34,7 +34,7 @@ impl<T: Clone> Paced<T> {
     ) -> Option<T> {
         if self.next.is_none_or(|next| next <= now) {
             let begun = Instant::now();
-            self.last = Some(read().map_err(|e| e.reason()));
+            self.last = Some(counted(coverage, name, read).map_err(|e| e.reason()));
             self.next = Some(now + pause(begun.elapsed(), self.share));
         }
         let (value, missing) = match self.last.clone()? {
