@@ -1,5 +1,7 @@
 //! A memory cgroup is at its limit: with page cache that reclaim can take, or without any.
 
+use std::collections::HashSet;
+
 use super::{
     Evidence, Finding, Outcome, Rule, Severity, Window,
     common::{cgroup, mean, needs_interval, no_source, process, top_allocator},
@@ -53,7 +55,12 @@ fn check(window: &Window<'_>) -> Outcome {
         return no_source(window, "limits and use of memory cgroups", Source::CGROUPS);
     };
     let (models, _) = window.last(LOOK_BACK_SECONDS);
-    let worst = cgroups.iter().filter_map(|row| at_limit(models, row)).max_by(|a, b| {
+    // Hosts have thousands of cgroups, and few at a limit: only those are looked up in every model.
+    let met = |c: &&Cgroup| c.met_its_limit() || c.high_hits.is_some_and(|hits| hits > 0.0);
+    let met: HashSet<_> =
+        models.iter().filter_map(|m| m.cgroups.as_ref()).flatten().filter(met).map(|c| c.now.id).collect();
+    let candidates = cgroups.iter().filter(|row| met.contains(&row.now.id));
+    let worst = candidates.filter_map(|row| at_limit(models, row)).max_by(|a, b| {
         let weight = |x: &AtLimit<'_>| (x.severity, x.hits.max(x.reclaims));
         weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal)
     });

@@ -1,4 +1,4 @@
-//! The dashboard: only metrics that exist, only sound expressions, and data in every panel.
+//! The dashboards: only metrics that exist, only sound expressions, data in every panel, and nothing drawn over another.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
@@ -25,6 +25,13 @@ const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("observer_shrinker_", "no shrinker is called while memory is ample"),
     ("observer_reclaim_throttle", "nobody waits inside of reclaim while memory is ample"),
     ("observer_compaction_", "nobody may have compacted since the start"),
+    ("observer_page_alloc_fallbacks_total", "the panel shows only types that fell back"),
+    ("observer_page_alloc_retries_total", "nobody retries while memory is ample"),
+    ("observer_eviction_refaulted_bytes_total", "the panel shows only page cache that was pushed out"),
+    ("observer_oom_cgroup_kills_total", "the panel shows only cgroups that were killed in"),
+    ("observer_cgroup_memory_own_ooms_total", "version 1 does not tell"),
+    ("observer_cgroup_memory_high_", "version 1 has no throttling limit"),
+    ("observer_cgroup_memory_own_limit_hits_total", "the panel shows only limits that are met"),
     ("observer_lost_events_total", "the panel shows only what is lost"),
     ("observer_source_readable", "the panel shows only what cannot be read"),
 ];
@@ -38,8 +45,17 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
 }
 
-fn dashboard() -> Value {
-    serde_json::from_slice(&fs::read(folder().join("grafana/observer.json")).unwrap()).unwrap()
+/// Every dashboard, by the name of its file.
+fn dashboards() -> Vec<(String, Value)> {
+    let entries = fs::read_dir(folder().join("grafana")).unwrap().map(|e| e.unwrap().path());
+    let read = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        (name, serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
+    };
+    let mut all: Vec<_> = entries.map(read).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["observer", "observer-memory"]);
+    all
 }
 
 /// Panels that show something, rows left out.
@@ -71,10 +87,11 @@ pub(crate) fn only_known_metrics(expression: &str) {
 
 /// Runs every expression of the dashboard; each must succeed and have data, or a reason to have none.
 pub(crate) fn each_panel_has_data(query: impl Fn(&str) -> Result<Vec<Value>, String>) {
-    let dashboard = dashboard();
-    for panel in panels(&dashboard) {
+    let dashboards = dashboards();
+    for panel in dashboards.iter().flat_map(|(_, dashboard)| panels(dashboard)) {
         let title = panel["title"].as_str().unwrap();
-        for expression in expressions(panel) {
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
             let concrete = [("$__rate_interval", "20s"), ("$__range", "1m"), ("$job", "observer"), ("$instance", ".*")];
             let concrete =
                 concrete.iter().fold(expression.to_owned(), |e, (variable, value)| e.replace(variable, value));
@@ -85,16 +102,33 @@ pub(crate) fn each_panel_has_data(query: impl Fn(&str) -> Result<Vec<Value>, Str
                 assert!(why.is_some(), "{title} has no data: {concrete}");
                 println!("empty: {title}: {}", why.unwrap_or_default());
             }
+            // What the legend names must be there: else Grafana draws lines without a name.
+            for label in legend(target) {
+                let told = samples.iter().all(|s| s["metric"].get(label).is_some());
+                assert!(told, "{title}: the legend names {label}, {concrete} does not tell it: {samples:?}");
+            }
         }
     }
 }
 
+/// Labels that the legend of a target names.
+fn legend(target: &Value) -> impl Iterator<Item = &str> {
+    let format = target["legendFormat"].as_str().unwrap_or_default();
+    format.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(label, _)| label.trim())
+}
+
 #[test]
 fn panels_say_what_they_show() {
-    let dashboard = dashboard();
+    for (name, dashboard) in dashboards() {
+        assert_eq!(dashboard["uid"], name.as_str());
+        panels_of_one_say_what_they_show(&dashboard);
+    }
+}
+
+fn panels_of_one_say_what_they_show(dashboard: &Value) {
     let mut titles = BTreeSet::new();
     let mut ids = BTreeSet::new();
-    for panel in panels(&dashboard) {
+    for panel in panels(dashboard) {
         let title = panel["title"].as_str().unwrap();
         assert!(titles.insert(title), "{title} twice");
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is used twice");
@@ -113,6 +147,36 @@ fn panels_say_what_they_show() {
     assert_eq!(variables, [Some("datasource"), Some("job"), Some("instance")]);
 }
 
+/// Place and size of a panel on the grid of 24 columns: left, top, right, bottom.
+fn place(panel: &Value) -> [u64; 4] {
+    let [x, y, w, h] = ["x", "y", "w", "h"].map(|key| panel["gridPos"][key].as_u64().unwrap());
+    [x, y, x + w, y + h]
+}
+
+#[test]
+fn panels_fill_the_grid_and_lie_beside_each_other() {
+    for (name, dashboard) in dashboards() {
+        let all: Vec<_> = dashboard["panels"].as_array().unwrap().iter().collect();
+        for (i, panel) in all.iter().enumerate() {
+            let [left, top, right, bottom] = place(panel);
+            assert!(left < right && right <= 24 && top < bottom, "{name}: {panel}");
+            let over = all.iter().skip(i + 1).map(|other| (other, place(other)));
+            let over = over.filter(|(_, [l, t, r, b])| *l < right && left < *r && *t < bottom && top < *b);
+            assert_eq!(over.map(|(other, _)| &other["title"]).collect::<Vec<_>>(), Vec::<&Value>::new(), "{panel}");
+        }
+    }
+}
+
+#[test]
+fn links_lead_to_dashboards_that_are_there() {
+    let dashboards = dashboards();
+    let uids: BTreeSet<_> = dashboards.iter().map(|(_, d)| format!("/d/{}", d["uid"].as_str().unwrap())).collect();
+    for (name, dashboard) in &dashboards {
+        let links: Vec<_> = dashboard["links"].as_array().unwrap().iter().map(|l| l["url"].as_str().unwrap()).collect();
+        assert!(!links.is_empty() && links.iter().all(|url| uids.contains(*url)), "{name}: {links:?}");
+    }
+}
+
 /// A counter stands in a rate or an increase and nothing else does, and a rate takes the interval that fits the scrapes.
 fn sound(title: &str, expression: &str) {
     for (word, metric) in metrics(expression) {
@@ -127,24 +191,34 @@ fn sound(title: &str, expression: &str) {
 }
 
 #[test]
-fn every_metric_of_the_probes_is_on_the_dashboard() {
-    let dashboard = dashboard();
-    let shown: BTreeSet<_> =
-        panels(&dashboard).flat_map(expressions).flat_map(metrics).filter_map(|(_, m)| m).map(|m| m.name).collect();
-    let subsystems = ["page_alloc", "reclaim", "kswapd", "oom", "tcp", "cgroup", "memory", "compaction", "shrinker"]
-        .map(|s| format!("observer_{s}_"));
+fn every_metric_of_the_probes_is_on_a_dashboard() {
+    let dashboards = dashboards();
+    let expressions = dashboards.iter().flat_map(|(_, dashboard)| panels(dashboard)).flat_map(expressions);
+    let shown: BTreeSet<_> = expressions.flat_map(metrics).filter_map(|(_, m)| m).map(|m| m.name).collect();
+    let subsystems = [
+        "page_alloc",
+        "reclaim",
+        "kswapd",
+        "oom",
+        "tcp",
+        "cgroup",
+        "memory",
+        "compaction",
+        "shrinker",
+        "eviction",
+        "cgroups",
+    ]
+    .map(|s| format!("observer_{s}_"));
     let missing: BTreeSet<_> = table()
         .map(|m| m.name)
         .filter(|name| subsystems.iter().any(|s| name.starts_with(s)) && !shown.contains(name))
         .collect();
     // What a panel would only repeat.
     let left_out = [
-        "observer_oom_cgroup_kills_total",
         "observer_oom_last_kill_timestamp_seconds",
         "observer_page_alloc_cgroup_allocations_total",
         "observer_page_alloc_cgroup_failures_total",
         "observer_page_alloc_process_allocations_total",
-        "observer_reclaim_in_flight_oldest_seconds",
         "observer_tcp_closed_total",
         "observer_tcp_established_total",
         "observer_tcp_namespaces",

@@ -36,6 +36,12 @@ const MAY_BE_ABSENT: &[(&str, &str)] = &[
     ("observer_reclaim_throttled_seconds_total", "nobody waits inside of reclaim while memory is ample"),
     ("observer_memory_tmpfs_used_bytes", "every tmpfs may be empty"),
     ("observer_cgroup_container_info", "there may be no container"),
+    ("observer_cgroup_memory_own_ooms_total", "version 1 does not tell"),
+    (
+        "observer_cgroup_memory_high_bytes",
+        "version 1 has no throttling limit, and on version 2 nobody may have set one",
+    ),
+    ("observer_cgroup_memory_high_hits_total", "version 1 has no throttling limit"),
     ("observer_tcp_attempt_fails_total", "it cannot be derived on every kernel"),
     ("observer_tcp_established_resets_total", "it cannot be derived on every kernel"),
 ];
