@@ -68,6 +68,11 @@ const TABLES: &[&[Metric]] = &[
 
 /// Models closer together than this are not kept: their rates would be noise.
 const SHORTEST_INTERVAL_SECONDS: f64 = 0.9;
+/// Models that are kept as close together as that, so that rules can tell soon after the start.
+const EARLY_MODELS: usize = 5;
+/// Models closer together than this are not kept later on: a model of a host with thousands of cgroups takes megabytes,
+/// and whoever scrapes each second shall not pay for sixty of them.
+const LATER_INTERVAL_SECONDS: f64 = 4.5;
 /// History that the rules see, in seconds.
 const WINDOW_SECONDS: f64 = 60.0;
 /// Models that the rules see at most.
@@ -159,7 +164,8 @@ impl Exporter {
             self.diagnosis = diagnose(std::slice::from_ref(&model));
             return model;
         };
-        if interval.seconds < SHORTEST_INTERVAL_SECONDS {
+        let early = self.window.len() < EARLY_MODELS;
+        if interval.seconds < if early { SHORTEST_INTERVAL_SECONDS } else { LATER_INTERVAL_SECONDS } {
             return model;
         }
         self.before = Some(now.clone());

@@ -18,7 +18,7 @@ const MOST: usize = 8192;
 /// Kernel memory of an open file that was read: its buffer of a page, and the structures.
 const BYTES_EACH: u64 = 4608;
 /// Which part of the host's memory they may take.
-const PART_OF_MEMORY: u64 = 1024;
+const PART_OF_MEMORY: u64 = 512;
 
 /// Open files of one cgroup, by name.
 pub(super) type OpenFiles = Vec<(&'static str, File)>;

@@ -5,6 +5,7 @@
 
 pub mod find;
 mod kept;
+mod kills;
 pub mod path;
 pub mod v1;
 pub mod v2;
@@ -25,6 +26,7 @@ use crate::snapshot::coverage::Source;
 use crate::snapshot::{Name, cgroup::Hierarchy};
 use find::Mount;
 use kept::{Kept, OpenFiles};
+use kills::Kills;
 
 /// Cgroups that a snapshot reads, unless asked otherwise.
 pub const DEFAULT_LIMIT: usize = 4096;
@@ -38,6 +40,7 @@ pub struct CgroupReader {
     limit: usize,
     page_size: u64,
     kept: Kept,
+    kills: Kills,
 }
 
 impl CgroupReader {
@@ -45,18 +48,24 @@ impl CgroupReader {
     pub fn open(root: &Root, buffer: &mut Buffer, limit: usize, page_size: u64) -> Result<Self, SourceError> {
         let mount = find::memory_mount(root, buffer)?;
         let top = open_folder(&root.path(mount.folder()))?;
-        Ok(Self { mount, top, root: root.clone(), limit, page_size, kept: Kept::new(kept::room_of_host()) })
+        let kept = Kept::new(kept::room_of_host());
+        Ok(Self { mount, top, root: root.clone(), limit, page_size, kept, kills: Kills::default() })
     }
 
     /// Reads every cgroup up to the limit, and says which of their files could not be read.
     pub fn read(&mut self, buffer: &mut Buffer) -> Result<(Cgroups, Vec<Source>), SourceError> {
+        if self.mount.hierarchy != Hierarchy::V2 {
+            self.kills.begin(&self.root, buffer);
+        }
         let mut walk = walk::Walk::new(&self.top, &self.mount, self.limit, &mut self.kept);
         let mut files = Files::new(buffer, self.page_size);
         while let Some(mut folder) = walk.next_folder()? {
             files.of_folder(std::mem::take(&mut folder.files), walk.room());
             let mut cgroup = Cgroup { id: folder.id, path: folder.path.clone(), ..Cgroup::default() };
             let outcome = match self.mount.hierarchy {
-                Hierarchy::V1 | Hierarchy::Hybrid => v1::read(folder.fd.as_fd(), &mut files, &mut cgroup),
+                Hierarchy::V1 | Hierarchy::Hybrid => {
+                    v1::read(folder.fd.as_fd(), &mut files, &mut self.kills, &mut cgroup)
+                }
                 Hierarchy::V2 => v2::read(folder.fd.as_fd(), folder.is_top, &mut files, &mut cgroup),
             };
             folder.files = files.end_of_folder();

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::{Files, Left};
+use super::{Files, Left, kills::Kills};
 use crate::snapshot::cgroup::{Cgroup, CgroupStat};
 use crate::source::Malformed;
 use crate::source::lines::{Fields, Unit, single_number};
@@ -29,7 +29,12 @@ const TOTALS: &[(&str, &str)] = &[
 ];
 
 /// Reads one cgroup.
-pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) -> Result<(), Left> {
+pub(super) fn read(
+    folder: BorrowedFd<'_>,
+    files: &mut Files<'_>,
+    kills: &mut Kills,
+    cgroup: &mut Cgroup,
+) -> Result<(), Left> {
     let page_size = files.page_size;
     cgroup.usage = files.get(folder, "memory.usage_in_bytes", |b| single_number(b, "the usage"))?;
     let stat = files.get(folder, "memory.stat", |b| parse_stat(b, page_size))?.unwrap_or_default();
@@ -51,7 +56,11 @@ pub fn read(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgroup) 
     };
     cgroup.limit_hits = hits.map(|hits| hits + with_swap.unwrap_or(0));
     cgroup.own_limit_hits = cgroup.limit_hits;
-    cgroup.oom_kills = files.get(folder, "memory.oom_control", oom_kills)?.flatten();
+    cgroup.oom_kills = match kills.known(cgroup.id) {
+        Some(known) => Some(known),
+        None => files.get(folder, "memory.oom_control", oom_kills)?.flatten(),
+    };
+    kills.note(cgroup.id, cgroup.oom_kills);
     cgroup.peak = files.get(folder, "memory.max_usage_in_bytes", |b| single_number(b, "the peak"))?;
     // Without accounting of swap, or of kernel memory, the files are not there.
     cgroup.kernel =
