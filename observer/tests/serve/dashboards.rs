@@ -13,6 +13,7 @@ use crate::target::{has, run_to_end};
 /// Parts of expressions that a healthy host may have no data for, and why.
 const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("observer_finding{", "the panel shows only rules that fire"),
+    ("kind=\"direct\"", "nobody reclaims for the host while memory is ample"),
     ("observer_page_alloc_failures_total", "the panel shows only orders that failed"),
     (
         "observer_page_alloc_cgroup_costly_allocations_total",

@@ -24,6 +24,11 @@ const GUEST_TIME: Duration = Duration::from_secs(1800);
 /// they are told its name.
 const SLOW_DISK: (&str, u64, &str) = ("512M", 4 << 20, "OBSERVER_TEST_SLOW_DISK=/dev/vda");
 
+/// Mounts the memory controller as version 1 and nothing else, then becomes the program that follows. Nobody has made a
+/// cgroup yet, so the kernel lets the controller go.
+const V1_ALONE: &str = "umount /sys/fs/cgroup && mount -t tmpfs cgroup /sys/fs/cgroup && \
+     mkdir /sys/fs/cgroup/memory && mount -t cgroup -o memory memory /sys/fs/cgroup/memory && exec \"$@\"";
+
 /// A guest and the tests that are run in it.
 struct Room {
     name: &'static str,
@@ -32,6 +37,8 @@ struct Room {
     numa: u32,
     /// True if it has a disk that takes little in a second.
     slow_disk: bool,
+    /// True if the memory controller is moved to a hierarchy of version 1, and version 2 is not mounted.
+    v1_alone: bool,
     /// True if its tests start observer itself; a small guest has no room for two large programs.
     with_observer: bool,
     /// True if its tests leave recordings.
@@ -48,6 +55,7 @@ const ROOMS: &[Room] = &[
         memory: "1G",
         numa: 1,
         slow_disk: false,
+        v1_alone: false,
         with_observer: true,
         records: false,
         tests: &["--skip", "pressure::"],
@@ -58,9 +66,21 @@ const ROOMS: &[Room] = &[
         memory: "1G",
         numa: 1,
         slow_disk: false,
+        v1_alone: false,
         with_observer: true,
         records: false,
         tests: &["--skip", "pressure::"],
+    },
+    Room {
+        name: "cgroup v1 alone 6.1",
+        series: Series::V6_1,
+        memory: "1G",
+        numa: 1,
+        slow_disk: false,
+        v1_alone: true,
+        with_observer: false,
+        records: false,
+        tests: &["hierarchy::", "cgroups_scale::two_thousand", "reclaim::", "oom::"],
     },
     Room {
         name: "pressure 6.12",
@@ -68,6 +88,7 @@ const ROOMS: &[Room] = &[
         memory: "512M",
         numa: 2,
         slow_disk: true,
+        v1_alone: false,
         with_observer: false,
         records: true,
         tests: &["pressure::"],
@@ -171,7 +192,10 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         take: room.records.then(|| (in_recordings.to_owned(), paths::work().join("recordings"))),
         append: String::new(),
         timeout: GUEST_TIME,
-        command: iter::once("env")
+        command: (if room.v1_alone { &["sh", "-c", V1_ALONE, "sh"][..] } else { &[] })
+            .iter()
+            .copied()
+            .chain(iter::once("env"))
             .chain(environment.iter().map(String::as_str))
             .chain(room.slow_disk.then_some(SLOW_DISK.2))
             .chain([in_test, "--test-threads=1", "--show-output"])
