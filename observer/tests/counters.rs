@@ -48,7 +48,7 @@ fn recordings() -> Vec<(String, Vec<Snapshot>)> {
     let folders = fs::read_dir(root).expect("recordings").map(|entry| entry.expect("a folder").path());
     let mut all: Vec<_> = folders
         .map(|folder| {
-            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            let name = folder.file_name().expect("a folder in it").to_string_lossy().into_owned();
             let snapshots = Reader::open(&folder).expect("a recording").collect::<Result<_, _>>().expect("whole");
             (name, snapshots)
         })
