@@ -228,7 +228,8 @@ fn read_file(path: &str, times: usize) {
     stop_here();
 }
 
-/// `browse FILE MIB`: reads a file again and again, so many MiB and then a pause of a tenth of a second, until it is killed.
+/// `browse FILE MIB`: reads a file again and again, so many MiB and then a pause of four times as long, at least a tenth of a
+/// second, until it is killed: whoever reads without a pause is faster, also on a slow machine.
 fn browse(path: &str, mib: usize) {
     use std::io::{Read, Seek, SeekFrom};
     call_me("obs-browse");
@@ -237,12 +238,13 @@ fn browse(path: &str, mib: usize) {
     say("ready");
     stop_here();
     loop {
+        let begun = std::time::Instant::now();
         for _ in 0..mib {
             if file.read(&mut buffer).expect("read") == 0 {
                 file.seek(SeekFrom::Start(0)).expect("seek");
             }
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep((begun.elapsed() * 4).max(std::time::Duration::from_millis(100)));
     }
 }
 

@@ -110,4 +110,8 @@ fn work(out: &mut String, page: &Page<'_>, processes: &Processes) {
             name(done.cgroup),
         ]
     });
+    if page.model.memory.swap_used_ratio.is_some() {
+        let why = "the kernel has no event for them; major faults beside swap are the nearest";
+        page.fact(out, "swap-ins", &format!("by process not known: {why}"));
+    }
 }

@@ -6,7 +6,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, details, processes};
 use crate::{
-    model,
+    model::{self, cgroup::AT_LIMIT},
     output::tui::{
         cells,
         context::{Context, Facts},
@@ -94,7 +94,7 @@ pub(super) fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
             if c.now.unlimited {
                 Cell::text("").tone(Tone::Dim)
             } else {
-                cells::ratio(c.limit_ratio).warn_from(0.9, 0.98)
+                cells::ratio(c.limit_ratio).warn_from(AT_LIMIT, 0.98)
             },
             cells::byte_rate(c.growth),
             cells::byte_rate(c.refaults),
@@ -147,7 +147,7 @@ fn note(ctx: &Context<'_>) -> Strip {
 
 /// Near its limit, stalled, or hit by a kill in the interval.
 fn is_in_trouble(c: &model::cgroup::Cgroup, stalls: Option<&CgroupStalls>) -> bool {
-    c.limit_ratio.is_some_and(|r| r >= 0.9)
+    c.limit_ratio.is_some_and(|r| r >= AT_LIMIT)
         || stalls.and_then(|s| s.ratio).is_some_and(|r| r >= 0.01)
         || c.oom_kills.is_some_and(|n| n > 0)
 }

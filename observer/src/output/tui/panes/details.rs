@@ -260,7 +260,7 @@ const HELD: [About; 6] = [
 const OF_PROCESS: [About; 2] = [
     About::new(
         "major faults",
-        "number of faults that read from a device since the process began",
+        "number of faults that read from a device, swap among them, since the process began; swap-ins have no event of their own",
         "/proc/PID/stat majflt",
         PROCESSES,
     ),
