@@ -16,6 +16,7 @@ pub mod link;
 pub mod memory;
 pub mod name;
 pub mod oom;
+pub mod oom_report;
 pub mod page_alloc;
 pub mod pressure;
 pub mod process;

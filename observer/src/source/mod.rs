@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod lines;
 pub mod link;
 pub mod memory;
+pub mod oom_log;
 pub mod oom_paths;
 mod perf_map;
 pub mod pressure;

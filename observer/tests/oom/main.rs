@@ -1,0 +1,21 @@
+//! OOM reports of real kernels, read whole and explained.
+
+mod scan;
+mod whole;
+
+use std::{fs, path::PathBuf};
+
+/// A log of `tests/oom/logs`.
+fn log(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oom/logs").join(name);
+    fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Names of all logs, sorted.
+fn logs() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oom/logs");
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
