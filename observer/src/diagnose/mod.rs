@@ -13,6 +13,7 @@ mod fragmentation;
 mod growth;
 mod kswapd_hot;
 mod numa_imbalance;
+pub mod oom;
 mod page_table_growth;
 mod reclaim_stalls;
 mod retransmissions;

@@ -1,0 +1,154 @@
+//! Why the OOM killer killed: from one report, whatever it was read from, to plain words with the arithmetic behind them.
+//!
+//! Pure. What the report does not tell is said to be unknown, in [`Explanation::unknown`].
+
+mod advice;
+mod limit;
+mod reasons;
+mod request;
+mod usage;
+mod victim;
+mod zones;
+
+use serde::Serialize;
+
+use crate::snapshot::{Name, oom_report::OomReport};
+
+pub use limit::{Limit, Memory};
+pub use reasons::{Cause, Reason};
+pub use request::{Asked, Context};
+pub use usage::{Kind, ProcessUse, Usage};
+pub use victim::{Candidate, Spared, Victim};
+pub use zones::{ZoneCheck, ZoneVerdict};
+
+/// One kill, explained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The kill in one line.
+    pub headline: String,
+    /// What a person needs first, at most five sentences, in plain words.
+    pub summary: Vec<String>,
+    /// What was asked for, by whom, in which context. `None` if the report lacks its begin.
+    pub asked: Option<Asked>,
+    /// Which limit refused it.
+    pub limit: Limit,
+    /// Zones that the request could use, and why none of them served it. Empty where the limit was that of a cgroup.
+    pub zones: Vec<ZoneCheck>,
+    /// Why nothing could be freed for it, the weightiest first.
+    pub reasons: Vec<Reason>,
+    /// Who was chosen, and why.
+    pub victim: Option<Victim>,
+    /// What used the memory.
+    pub usage: Usage,
+    /// What to do next.
+    pub advice: Vec<Advice>,
+    /// What this report cannot tell, each with why.
+    pub unknown: Vec<String>,
+}
+
+/// Something to do, tied to what it is concluded from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// What to do.
+    pub text: String,
+    /// Why.
+    pub because: String,
+}
+
+/// Explains a report.
+pub fn explain(report: &OomReport) -> Explanation {
+    let asked = report.request.as_ref().map(|request| request::asked(report, request));
+    let limit = limit::limit(report);
+    let usage = usage::usage(report, &limit);
+    let zones = if limit.is_of_cgroup() { Vec::new() } else { zones::checks(report) };
+    let victim = victim::victim(report, &limit);
+    let reasons = reasons::reasons(report, &limit, &usage, &zones);
+    let advice = advice::advice(report, &limit, &usage, &reasons, victim.as_ref());
+    let unknown = unknown(report, &limit, &usage);
+    let headline = headline(report, &limit);
+    let summary = summary(asked.as_ref(), &limit, &usage, &reasons, victim.as_ref(), &advice);
+    Explanation { headline, summary, asked, limit, zones, reasons, victim, usage, advice, unknown }
+}
+
+/// `postgres (pid 12)`.
+fn process(comm: &Name, pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) => format!("{comm} (pid {pid})"),
+        None => comm.to_string(),
+    }
+}
+
+fn headline(report: &OomReport, limit: &Limit) -> String {
+    let who = match report.kills.as_slice() {
+        [] if report.no_killable => return format!("{}, and there was no process to kill", limit.what()),
+        [] => match report.decision.as_ref().and_then(|d| Some((d.task.as_ref()?, d.pid))) {
+            Some((comm, pid)) => process(comm, pid),
+            None => "a process that the report does not name".to_owned(),
+        },
+        [kill] => process(&kill.comm, Some(kill.pid)),
+        [first, rest @ ..] => {
+            format!("{} and {} more of its cgroup", process(&first.comm, Some(first.pid)), rest.len())
+        }
+    };
+    format!("The kernel killed {who}: {}", limit.what())
+}
+
+fn summary(
+    asked: Option<&Asked>,
+    limit: &Limit,
+    usage: &Usage,
+    reasons: &[Reason],
+    victim: Option<&Victim>,
+    advice: &[Advice],
+) -> Vec<String> {
+    let mut out = Vec::new();
+    out.extend(asked.map(|asked| asked.sentence()));
+    out.push(limit.sentence());
+    out.extend(usage.sentence());
+    let first: Vec<&str> = reasons.iter().take(2).map(|r| r.text.as_str()).collect();
+    if !first.is_empty() {
+        out.push(format!("Nothing more could be freed: {}.", first.join("; ")));
+    }
+    out.extend(victim.map(Victim::sentence));
+    if out.len() < 5 {
+        out.extend(advice.first().map(|a| a.text.clone()));
+    }
+    out
+}
+
+fn unknown(report: &OomReport, limit: &Limit, usage: &Usage) -> Vec<String> {
+    use crate::snapshot::oom_report::Cut;
+    let mut out = Vec::new();
+    let cut = match report.cut {
+        Some(Cut::End) => Some("The log ends within the report: what stands in its rest is not known."),
+        Some(Cut::Overtaken) => {
+            Some("Another report begins within this one: its rest was lost, as when a log buffer is full.")
+        }
+        Some(Cut::NoBegin) => Some(
+            "Only the last lines are there: the kernel holds reports back where many come (printk rate limit), or the begin was overwritten. Request, zones and tasks are not known.",
+        ),
+        Some(Cut::Drowned) => Some("Too many other lines came before the kill: its rest is not known."),
+        None => None,
+    };
+    out.extend(cut.map(str::to_owned));
+    if !report.page_size.known && !report.tasks.is_empty() {
+        out.push(format!(
+            "The size of a page is in no line: amounts of tasks take {} bytes for it.",
+            report.page_size.bytes
+        ));
+    }
+    if limit.is_of_cgroup() {
+        out.push(
+            "Limits of the cgroups above are in no report: whether one of them is nearly full as well is not known."
+                .to_owned(),
+        );
+    }
+    out.extend(usage.missing.clone());
+    if !report.unread.is_empty() {
+        out.push(format!(
+            "{} lines between its own belong to something else, or are of an unknown form.",
+            report.unread.len()
+        ));
+    }
+    out
+}
