@@ -4,6 +4,7 @@ pub mod doctor;
 mod duration;
 mod interrupt;
 mod live;
+pub mod oom;
 mod print;
 pub mod record;
 mod recorded;
@@ -65,6 +66,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Record this host, to be replayed by `top` and `report`
     Record(record::Args),
+    /// Say why the OOM killer killed, from the kernel's log
+    Oom(oom::Args),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 wrong usage; 130 interrupted.\n\
@@ -99,6 +102,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Report(args)) => report::run(args, global),
         Some(Command::Doctor(args)) => doctor::run(args, global),
         Some(Command::Record(args)) => record::run(args, global),
+        Some(Command::Oom(args)) => oom::run(args, global),
         None if io::stdout().is_terminal() && io::stdin().is_terminal() => top::run(&top::Args::default(), global),
         None => report::run(&report::Args::default(), global),
     }

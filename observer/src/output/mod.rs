@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod http;
 pub mod json;
 pub mod metrics;
+pub mod oom;
 pub mod profile;
 pub mod record;
 pub mod report;

@@ -4,6 +4,7 @@
 //! Formats of Linux 2.6 to 6.18. What is not known is kept in the report, and never ends it.
 
 mod builder;
+pub mod input;
 mod kill;
 mod memcg;
 mod prefix;
