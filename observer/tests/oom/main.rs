@@ -1,5 +1,6 @@
 //! OOM reports of real kernels, read whole and explained.
 
+mod explained;
 mod scan;
 mod whole;
 
