@@ -4,6 +4,7 @@
 
 mod doctor;
 mod live;
+mod oom;
 mod record;
 mod report_text;
 mod report_unseen;
