@@ -137,7 +137,7 @@ fn each(logs: &Logs, mut show: impl FnMut(&OomReport) -> anyhow::Result<()>) -> 
             }
         };
         let mut scanner = Scanner::new(log.bytes, log.name).context("cannot search logs")?;
-        while let Some(report) = scanner.next() {
+        for report in scanner.by_ref() {
             match report {
                 Ok(report) => {
                     found += 1;

@@ -18,7 +18,11 @@ fn a_folder_is_listed_a_line_a_kill() {
     let listed = run(&["oom", "list", &folder]);
     assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
     assert_eq!(listed.stdout.lines().count(), 6, "{}", listed.stdout);
-    assert!(listed.stdout.contains("[  929.507193]  python3 (pid 10401)  66.2 MiB  cgroup /obs-test\n"), "{}", listed.stdout);
+    assert!(
+        listed.stdout.contains("[  929.507193]  python3 (pid 10401)  66.2 MiB  cgroup /obs-test\n"),
+        "{}",
+        listed.stdout
+    );
 }
 
 #[test]
@@ -59,7 +63,11 @@ fn each_line_of_json_is_a_report_with_its_explanation() {
 fn the_last_kills_alone_and_as_markdown() {
     let ran = run(&["oom", "explain", "--last", "1", "--markdown", &log(GLOBAL), &log(MEMCG)]);
     assert_eq!(ran.stdout.matches("\n### What to do\n").count(), 1);
-    assert!(ran.stdout.starts_with("## The kernel killed python3 (pid 26812): cgroup /obs\\_probe\\_8384"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("## The kernel killed python3 (pid 26812): cgroup /obs\\_probe\\_8384"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

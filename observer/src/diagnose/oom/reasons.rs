@@ -186,7 +186,11 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
             );
         }
         _ => {
-            add(Cause::NoSwap, anon, format!("{} is anonymous; whether there is swap is not in the report", show(anon)))
+            add(
+                Cause::NoSwap,
+                anon,
+                format!("{} is anonymous; whether there is swap is not in the report", show(anon)),
+            );
         }
     }
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::Name;
 
 /// Whose memory it was that was full. Source: `oom-kill:constraint=`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
     /// All of it.
+    #[default]
     None,
     /// That of the nodes of a cpuset.
     Cpuset,
@@ -21,7 +22,8 @@ pub enum Constraint {
 }
 
 /// Which limit, and who was chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Decision {
     /// Whose memory was full.
     pub constraint: Constraint,

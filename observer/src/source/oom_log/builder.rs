@@ -9,7 +9,7 @@ use super::{
 };
 use crate::snapshot::{
     Name,
-    oom_report::{Constraint, Cut, Decision, OomReport, Origin, PageSize},
+    oom_report::{Cut, Decision, OomReport, Origin, PageSize},
 };
 
 /// Lines that are kept of what is not known; more are noise.
@@ -163,18 +163,7 @@ impl Builder {
             if self.part == Part::After {
                 return Took::Begin;
             }
-            let decision = self.report.decision.get_or_insert_with(|| Decision {
-                constraint: Constraint::None,
-                nodemask: None,
-                cpuset: None,
-                mems_allowed: None,
-                global: true,
-                oom_memcg: None,
-                task_memcg: None,
-                task: None,
-                pid: None,
-                uid: None,
-            });
+            let decision = self.report.decision.get_or_insert_with(|| Decision { global: true, ..Decision::default() });
             (decision.task, decision.pid) = (Some(kill.comm.clone()), Some(kill.pid));
             self.report.kills.push(kill);
             return Took::Yes;

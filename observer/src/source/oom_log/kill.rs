@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn kills_of_each_age() {
-        let kill = |line: &str| super::kill(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
+        let kill = |line: &str| kill(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
         let now = kill(
             "Memory cgroup out of memory: Killed process 10401 (a) total-vm:1) total-vm:75160kB, anon-rss:65152kB, file-rss:2416kB, shmem-rss:0kB, UID:7 pgtables:184kB oom_score_adj:-5",
         );

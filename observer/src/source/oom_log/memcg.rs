@@ -62,15 +62,9 @@ pub(super) fn old_decision(line: &[u8], report: &mut OomReport) -> bool {
     let (task, limit) = (rest.get(..at).unwrap_or_default(), rest.get(at + words.len()..).unwrap_or_default());
     report.decision = Some(Decision {
         constraint: Constraint::Memcg,
-        nodemask: None,
-        cpuset: None,
-        mems_allowed: None,
-        global: false,
         oom_memcg: some_name(limit),
         task_memcg: some_name(task),
-        task: None,
-        pid: None,
-        uid: None,
+        ..Decision::default()
     });
     true
 }
@@ -92,15 +86,7 @@ pub(super) fn decision(line: &[u8], unknown: &mut Vec<Name>) -> Option<Decision>
             b"CONSTRAINT_MEMCG" => Constraint::Memcg,
             other => Constraint::Other(name(other)),
         },
-        nodemask: None,
-        cpuset: None,
-        mems_allowed: None,
-        global: false,
-        oom_memcg: None,
-        task_memcg: None,
-        task: None,
-        pid: None,
-        uid: None,
+        ..Decision::default()
     };
     let mut rest = rest.get(constraint.len()..)?;
     let mut tail = |key: &[u8]| {
