@@ -184,7 +184,7 @@ fn every_number_can_be_asked_what_it_is() {
     // The line may get longer meanwhile, as with the first loss: its end is then somewhere else.
     tmux.wait_for("its end", |t| {
         tmux.keys(&["End"]);
-        t.contains("probes ") && t.contains("coverage (c), with the reasons")
+        t.contains("probes ") && t.contains("number of probes that work, and of all")
     });
     tmux.keys(&["Escape"]);
     tmux.wait_for("the findings again", |t| t.contains("▶ Findings"));
