@@ -6,8 +6,10 @@ mod outcome;
 use crate::{ebpf, exec, paths};
 use anyhow::Result;
 use outcome::Outcome;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -83,15 +85,31 @@ impl Lane {
     }
 }
 
-/// Runs lanes at the same time: a guest keeps one processor of this machine busy, whatever it runs.
+/// Runs lanes at the same time, as many as there are processors: a guest keeps one busy, whatever it runs, and what it makes
+/// of memory pressure depends on its pace.
 fn side_by_side(lanes: &[Lane], built: &Built) -> Vec<LaneResult> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| lane.result(built))).collect();
-        let ended = lanes.iter().zip(running).map(|(lane, running)| {
-            running.join().unwrap_or_else(|_| (lane.name.clone(), Outcome::failed("it panicked"), Duration::ZERO))
-        });
-        ended.collect()
-    })
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(lanes.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, lane)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, lanes.get(at)?)))
+        {
+            done.push((at, lane.result(built)));
+        }
+        done
+    };
+    let mut results = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        running.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    results.sort_by_key(|(at, _)| *at);
+    let missing = lanes.len() - results.len();
+    let mut results: Vec<_> = results.into_iter().map(|(_, result)| result).collect();
+    if missing > 0 {
+        results.push(("guests".to_owned(), Outcome::failed(&format!("{missing} lanes panicked")), Duration::ZERO));
+    }
+    results
 }
 
 /// Builds all tests and the binary they start, and finds out which tests there are.
