@@ -9,7 +9,7 @@ use serde::Serialize;
 
 pub use list::list;
 pub use markdown::markdown;
-pub use text::text;
+pub use text::{Line, lines, text};
 
 use crate::{
     diagnose::oom::Explanation,
