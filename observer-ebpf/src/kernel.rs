@@ -106,9 +106,13 @@ pub(crate) fn tid() -> u32 {
     unsafe { bpf_get_current_pid_tgid() as u32 }
 }
 
-/// Start of a task's process in nanoseconds of `CLOCK_BOOTTIME`; 0 if unknown.
+/// Start of a task's process in nanoseconds of `CLOCK_BOOTTIME`; 0 if unknown, and for the idle tasks: each CPU's began when
+/// that CPU came up, and yet all of them are process 0.
 #[inline(always)]
 pub(crate) fn start_ns(task: *const c_void) -> u64 {
+    if tgid(task) == 0 {
+        return 0;
+    }
     pointer(task, &offsets::TASK_LEADER).and_then(|leader| field(leader, &offsets::TASK_START)).unwrap_or(0)
 }
 

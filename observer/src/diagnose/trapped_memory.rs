@@ -38,7 +38,7 @@ const TRAPS: [Trap; 3] = [
     Trap {
         name: "blocks kept for atomic requests of a high order (highatomic)",
         source: "/proc/zoneinfo nr_free_highatomic",
-        bytes: |f| f.trapped_highatomic,
+        bytes: |f| f.trapped_highatomic.unwrap_or(0),
         advice: "The reserve grows with atomic requests of high orders, up to 1 % of a zone: find who makes them (network cards with large buffers, jumbo frames).",
     },
     Trap {
@@ -95,7 +95,7 @@ fn judge(models: &[Model], zones: &[FreeMemory], ram: u64, stalls: f64, failures
     let who = waits(models).map_or(String::new(), |who| format!(", and {who} waits for memory"));
     let verdict = format!(
         "{} of free memory is trapped in {}, most in zone {} of node {}{who}",
-        units::bytes(trapped as f64),
+        units::bytes(held(trap) as f64),
         trap.name,
         zone.zone,
         zone.node
@@ -153,6 +153,24 @@ mod tests {
     fn free_memory_in_an_area_does_not_help_who_waits() {
         let finding = fired(outcome(60, 48, 100));
         assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.verdict.starts_with("48 MiB of free memory is trapped in CMA areas"), "{}", finding.verdict);
+    }
+
+    #[test]
+    fn the_largest_trap_is_named_with_what_it_holds() {
+        let models = models(&[snapshot_at(1), snapshot_at(2)]);
+        let zone = FreeMemory {
+            node: 0,
+            zone: "Normal".into(),
+            free: 90 * MIB,
+            usable: 10 * MIB,
+            trapped_cma: 48 * MIB,
+            trapped_highatomic: Some(20 * MIB),
+            trapped_reserve: 12 * MIB,
+            below_min: 0,
+            per_cpu: None,
+        };
+        let finding = fired(judge(&models, &[zone], 1000 * MIB, 100.0, 0.0));
         assert!(finding.verdict.starts_with("48 MiB of free memory is trapped in CMA areas"), "{}", finding.verdict);
     }
 

@@ -1,10 +1,12 @@
 //! Requests for pages that failed, and whether who made them was ready for it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, grown, ranked},
+    interval::{Interval, grown, grown_outside, ranked},
 };
 use crate::snapshot::{
     CgroupId, Name,
@@ -60,8 +62,18 @@ pub(super) fn rank(
 ) -> Vec<AllocFailure> {
     let interval = interval.filter(|_| before.is_some());
     let key = |f: &snapshot::AllocFailure| (f.pid, f.cgroup, f.order, f.gfp);
+    let old: HashMap<_, _> = before.iter().flat_map(|b| &b.rows).map(|f| (key(f), f.count)).collect();
+    let (all, all_before) = (by_manner(now), before.map(by_manner));
+    let mut in_rows: HashMap<(u32, u32), u64> = HashMap::new();
+    for f in now.rows.iter().filter(|f| f.pid.is_some()) {
+        *in_rows.entry((f.order, f.gfp)).or_default() += grown(f.count, old.get(&key(f)).copied());
+    }
     ranked(&now.rows, before.map(|b| b.rows.as_slice()), key, |f, old| {
-        let count = grown(f.count, old.map(|o| o.count));
+        let of = |sums: &HashMap<(u32, u32), u64>| sums.get(&(f.order, f.gfp)).copied().unwrap_or(0);
+        let count = match f.pid {
+            Some(_) => grown(f.count, old.map(|o| o.count)),
+            None => grown_outside(of(&all), all_before.as_ref().map(of), of(&in_rows)),
+        };
         let flags = named(f.gfp, &now.flags);
         let row = AllocFailure {
             pid: f.pid,
@@ -77,6 +89,15 @@ pub(super) fn rank(
         };
         (count > 0).then_some((count, row))
     })
+}
+
+/// Failures by order and flags, whoever asked.
+fn by_manner(failures: &Failures) -> HashMap<(u32, u32), u64> {
+    let mut sums = HashMap::new();
+    for f in &failures.rows {
+        *sums.entry((f.order, f.gfp)).or_default() += f.count;
+    }
+    sums
 }
 
 /// Names of the flags that are set; `None` if none of them has one.
@@ -115,6 +136,23 @@ mod tests {
         assert_eq!(manner_of(&[RECLAIM, "__GFP_NORETRY"]), Manner::Sleeping, "the kernel's log has it");
         assert_eq!(manner_of(&["__GFP_HIGH", "__GFP_NOWARN"]), Manner::Atomic, "receive buffers");
         assert_eq!(manner_of(&["__GFP_HIGH"]), Manner::Atomic);
+    }
+
+    #[test]
+    fn what_an_ended_process_had_failed_long_ago_is_not_new() {
+        let row = |pid, count| snapshot::AllocFailure { pid, gfp: 0x20, count, ..Default::default() };
+        let at = |rows: &[(Option<u32>, u64)]| Failures {
+            rows: rows.iter().map(|(pid, count)| row(*pid, *count)).collect(),
+            flags: Vec::new(),
+        };
+        let rank = |now: &[(Option<u32>, u64)], before: &[(Option<u32>, u64)]| {
+            let rows = rank(&at(now), Some(&at(before)), Some(Interval { seconds: 1.0 }), &Paths::default());
+            rows.iter().map(|f| (f.pid, f.count)).collect::<Vec<_>>()
+        };
+        let before = [(Some(3), 500), (Some(4), 2)];
+        assert_eq!(rank(&[(Some(4), 3), (None, 500)], &before), [(Some(4), 1)], "it made room, and failed no more");
+        assert_eq!(rank(&[(Some(4), 2), (None, 507)], &before), [(None, 7)], "its last seven");
+        assert_eq!(rank(&[(Some(3), 1), (Some(4), 2), (None, 500)], &before), [(Some(3), 1)], "its pid is another's");
     }
 
     #[test]

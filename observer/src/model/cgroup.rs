@@ -145,7 +145,7 @@ fn row(now: &snapshot::Cgroup, before: Option<&snapshot::Cgroup>, interval: Opti
 /// limit frees some memory at once.
 pub const AT_LIMIT: f64 = 0.9;
 
-/// Says which cgroup's limit each reclaim served.
+/// Says which cgroup's limit each reclaim of an interval served.
 pub(super) fn attribute(cgroups: &mut [Cgroup], reclaim: &Reclaim) {
     let by_path: HashMap<String, usize> =
         cgroups.iter().enumerate().map(|(i, c)| (c.now.path.as_str().to_owned(), i)).collect();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, grown, grown_histogram, ranked},
+    interval::{Interval, grown, grown_histogram, grown_outside, ranked},
 };
 use crate::snapshot::{
     self, CgroupId, Log2Histogram, Name,
@@ -104,7 +104,7 @@ impl Extfrag {
     ) -> Self {
         let interval = interval.filter(|_| before.is_some());
         let key = |f: &Fallback| (f.cgroup, f.pid, f.order, f.wanted.clone(), f.taken.clone());
-        let rows = ranked(&now.rows, before.map(|b| b.rows.as_slice()), key, |f, old| {
+        let rows: Vec<FallbackRate> = ranked(&now.rows, before.map(|b| b.rows.as_slice()), key, |f, old| {
             let count = grown(f.count, old.map(|o| o.count));
             let row = FallbackRate {
                 cgroup_path: paths.get(f.cgroup),
@@ -114,6 +114,7 @@ impl Extfrag {
             };
             (count > 0).then_some((count, row))
         });
-        Self { rows, other: now.other.saturating_sub(before.map_or(0, |b| b.other)) }
+        let in_rows = rows.iter().map(|r| r.in_interval).sum();
+        Self { rows, other: grown_outside(now.total(), before.map(snapshot::compaction::Extfrag::total), in_rows) }
     }
 }

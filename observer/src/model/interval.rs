@@ -49,6 +49,12 @@ pub(super) fn grown(now: u64, before: Option<u64>) -> u64 {
     now.checked_sub(before.unwrap_or(0)).unwrap_or(now)
 }
 
+/// Growth of what is in no row. What a process counted that ended and made room goes over from its row to the others: it is
+/// not new. Only that is which the whole has grown by, and no row: `now` and `before` are the sums over everything.
+pub(super) fn grown_outside(now: u64, before: Option<u64>, in_rows: u64) -> u64 {
+    grown(now, before).saturating_sub(in_rows)
+}
+
 /// What a histogram counted since `before`; all of it as for [`grown`].
 pub(super) fn grown_histogram(now: &Log2Histogram, before: Option<&Log2Histogram>) -> Log2Histogram {
     before.and_then(|before| now.since(before)).unwrap_or_else(|| now.clone())
@@ -71,6 +77,14 @@ pub(super) fn ranked<'a, T, K: Eq + Hash, R>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_row_counted_before_it_made_room_is_not_new() {
+        // Rows of 500 and 3 and 7 others; the first ended after 2 more, the second went on by 4.
+        assert_eq!(grown_outside(502 + 7 + 7, Some(500 + 3 + 7), 4), 2);
+        assert_eq!(grown_outside(10, None, 9), 1, "without an earlier snapshot it is what is in no row");
+        assert_eq!(grown_outside(5, Some(90), 3), 2, "counted anew");
+    }
 
     #[test]
     fn rows_meet_those_of_their_key_and_the_quiet_are_left_out() {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     cgroup::Paths,
-    interval::{Interval, grown, grown_histogram, ranked, rate, ratio},
+    interval::{Interval, grown, grown_histogram, grown_outside, ranked, rate, ratio},
 };
 use crate::snapshot::{
     self, Log2Histogram, Name, Snapshot,
@@ -19,7 +19,7 @@ pub struct Kswapd {
     pub nodes: Vec<Node>,
     /// Who asked for it, most requests first.
     pub requesters: Vec<Requester>,
-    /// Requests in the interval of those who found no place in the kernel's map.
+    /// Requests in the interval of those who found no place in the kernel's map, or ended in it and made room.
     pub other_requests: u64,
 }
 
@@ -119,7 +119,7 @@ impl Kswapd {
         let interval = interval.filter(|_| before.is_some());
         let nodes = now.kswapd.nodes.iter().map(|n| Node::new(n, now, before, interval)).collect();
         let old = before.map(|b| b.kswapd.requesters.as_slice());
-        let requesters = ranked(&now.kswapd.requesters, old, key, |r, old| {
+        let requesters: Vec<Requester> = ranked(&now.kswapd.requesters, old, key, |r, old| {
             let requests = grown(r.requests, old.map(|o| o.requests));
             let row = Requester {
                 cgroup_path: paths.get(r.cgroup),
@@ -129,11 +129,33 @@ impl Kswapd {
             };
             (requests > 0).then_some((requests, row))
         });
-        let old_other = before.map_or(0, |b| b.kswapd.other_requests);
-        Self { nodes, requesters, other_requests: now.kswapd.other_requests.saturating_sub(old_other) }
+        let in_rows = requesters.iter().map(|r| r.requests_in_interval).sum();
+        let other_requests = grown_outside(now.kswapd.requests(), before.map(|b| b.kswapd.requests()), in_rows);
+        Self { nodes, requesters, other_requests }
     }
 }
 
 fn key(r: &KswapdRequester) -> (u32, u32, Option<snapshot::CgroupId>) {
     (r.node, r.pid, r.cgroup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
+
+    #[test]
+    fn requests_of_a_process_that_ended_and_made_room_are_not_new() {
+        let requester = |pid, requests| KswapdRequester { pid, requests, ..KswapdRequester::default() };
+        let at = |second: u64, requesters, other_requests| Snapshot {
+            stamp: snapshot::Stamp { monotonic_ns: second * 1_000_000_000, ..Default::default() },
+            kswapd: Some(snapshot::kswapd::Kswapd { nodes: Vec::new(), requesters, other_requests }),
+            ..Snapshot::default()
+        };
+        let before = at(1, vec![requester(7, 5000), requester(8, 10)], 2);
+        // The first asked three times more, ended, and made room.
+        let now = at(2, vec![requester(8, 14)], 5005);
+        let kswapd = Model::new(&now, Some(&before)).kswapd.unwrap();
+        assert_eq!((kswapd.requesters[0].requests_in_interval, kswapd.other_requests), (4, 3));
+    }
 }

@@ -131,7 +131,9 @@ impl Model {
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             coverage: now.coverage.clone(),
         };
-        if let Some((cgroups, reclaim)) = model.cgroups.as_mut().zip(model.reclaim.as_ref()) {
+        // Without an earlier count of reclaims there is no rate of them.
+        let reclaim = model.reclaim.as_ref().filter(|_| before.is_some_and(|b| b.reclaim.is_some()));
+        if let Some((cgroups, reclaim)) = model.cgroups.as_mut().zip(reclaim) {
             cgroup::attribute(cgroups, reclaim);
         }
         model.evictions = eviction::find(&model);

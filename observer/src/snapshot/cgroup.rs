@@ -71,9 +71,10 @@ pub struct Cgroup {
     pub high_hits: Option<u64>,
     /// Processes killed by the OOM killer. Source: `memory.oom_control` oom_kill (v1), `memory.events` (v2).
     pub oom_kills: Option<u64>,
-    /// Memory below which reclaim spares it as long as others have some. Source: `memory.low` (v2).
+    /// Memory below which reclaim spares it as long as others have some, in bytes; the largest number is `max`, all of it.
+    /// Source: `memory.low` (v2).
     pub low: Option<u64>,
-    /// Memory below which reclaim never takes from it. Source: `memory.min` (v2).
+    /// Memory below which reclaim never takes from it, as for [`Self::low`]. Source: `memory.min` (v2).
     pub min: Option<u64>,
     /// Most that it ever used. Source: `memory.max_usage_in_bytes` (v1), `memory.peak` (v2).
     pub peak: Option<u64>,

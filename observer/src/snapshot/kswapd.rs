@@ -17,6 +17,13 @@ pub struct Kswapd {
     pub other_requests: u64,
 }
 
+impl Kswapd {
+    /// All requests since the probes were attached.
+    pub fn requests(&self) -> u64 {
+        self.other_requests + self.requesters.iter().map(|r| r.requests).sum::<u64>()
+    }
+}
+
 /// One node's kswapd.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -70,7 +70,7 @@ pub struct ProcessAlloc {
     pub cgroup: Option<CgroupId>,
     /// Process id, the kernel's tgid. 0 is the idle task: allocations of interrupts on an idle CPU.
     pub pid: u32,
-    /// Start in nanoseconds of `CLOCK_BOOTTIME`; `None` if the kernel's structures could not be read.
+    /// Start in nanoseconds of `CLOCK_BOOTTIME`; `None` for the idle task, and if the kernel's structures could not be read.
     pub start_ns: Option<u64>,
     /// Name of the task that was last seen to allocate.
     pub comm: Name,

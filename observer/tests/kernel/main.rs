@@ -14,6 +14,7 @@ mod extfrag;
 mod fragmentation;
 mod hierarchy;
 mod hostile;
+mod idle;
 mod kswapd;
 mod kswapd_ftrace;
 mod lifecycle;

@@ -18,8 +18,8 @@ pub struct FreeMemory {
     pub usable: u64,
     /// Free memory in CMA areas, which only movable pages may take.
     pub trapped_cma: u64,
-    /// Free memory kept for atomic requests of a high order.
-    pub trapped_highatomic: u64,
+    /// Free memory kept for atomic requests of a high order. `None` if it is not known: it is then in [`Self::usable`].
+    pub trapped_highatomic: Option<u64>,
     /// Free memory of a low zone that requests meant for the highest zone must leave (`lowmem_reserve`).
     pub trapped_reserve: u64,
     /// Free memory under the min watermark, its boost included, which only privileged requests may take.
@@ -51,7 +51,7 @@ fn split(zone: &Zone, highest: usize) -> Option<FreeMemory> {
         taken
     };
     let trapped_cma = take(zone.free_cma.unwrap_or(0));
-    let trapped_highatomic = take(zone.free_highatomic.unwrap_or(0));
+    let trapped_highatomic = zone.free_highatomic.map(&mut take);
     let below_min = take(min);
     let trapped_reserve = take(zone.lowmem_reserve.get(highest).copied().unwrap_or(0));
     Some(FreeMemory {
@@ -70,7 +70,7 @@ fn split(zone: &Zone, highest: usize) -> Option<FreeMemory> {
 impl FreeMemory {
     /// All that is trapped, whatever traps it.
     pub fn trapped(&self) -> u64 {
-        self.trapped_cma + self.trapped_highatomic + self.trapped_reserve
+        self.trapped_cma + self.trapped_highatomic.unwrap_or(0) + self.trapped_reserve
     }
 }
 
@@ -100,8 +100,11 @@ mod tests {
             [zone("DMA32", 1000, 100, 0, 0, &[0, 300, 900]), zone("Normal", 500, 50, 200, 25, &[0, 0, 0]), empty];
         let [low, high] = by_zone(&zones).try_into().unwrap();
         assert_eq!((low.usable, low.trapped_reserve, low.below_min), (600, 300, 100));
-        assert_eq!((high.usable, high.trapped_cma, high.trapped_highatomic, high.below_min), (225, 200, 25, 50));
+        assert_eq!((high.usable, high.trapped_cma, high.trapped_highatomic, high.below_min), (225, 200, Some(25), 50));
         assert_eq!(high.trapped(), 225);
+        let unknown = Zone { free_highatomic: None, ..zone("Normal", 500, 50, 200, 25, &[]) };
+        let part = by_zone(&[unknown]).pop().unwrap();
+        assert_eq!((part.usable, part.trapped_highatomic), (250, None), "what is not known is not 0");
     }
 
     proptest! {

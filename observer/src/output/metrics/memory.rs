@@ -81,7 +81,7 @@ pub(super) const METRICS: &[Metric] = &[
             zones(view, |zone, labels| {
                 let [node, name] = labels else { return };
                 out.push(&[node, name, "cma"], zone.trapped_cma);
-                out.push(&[node, name, "highatomic"], zone.trapped_highatomic);
+                out.push_known(&[node, name, "highatomic"], zone.trapped_highatomic);
                 out.push(&[node, name, "lowmem_reserve"], zone.trapped_reserve);
             });
         },

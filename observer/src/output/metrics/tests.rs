@@ -158,6 +158,29 @@ fn sums_over_labels_are_the_total() {
 }
 
 #[test]
+fn a_requester_that_ends_and_makes_room_is_not_counted_twice() {
+    use crate::snapshot::kswapd::{Kswapd, KswapdRequester};
+    let at = |second, requesters: &[(u32, u64)], other_requests| {
+        let requester = |(pid, requests): &(u32, u64)| KswapdRequester {
+            pid: *pid,
+            comm: Name::from("x"),
+            requests: *requests,
+            ..Default::default()
+        };
+        let requesters = requesters.iter().map(requester).collect();
+        Snapshot { kswapd: Some(Kswapd { nodes: Vec::new(), requesters, other_requests }), ..snapshot(second) }
+    };
+    let mut exporter = Exporter::new(8);
+    let mut sum = |snapshot| {
+        let samples = parse(&text(&exporter.page(snapshot, Duration::ZERO), Format::Text));
+        let requests = samples.iter().filter(|((name, _), _)| name == "observer_kswapd_requests_total");
+        requests.map(|(_, value)| value).sum::<f64>()
+    };
+    assert_eq!(sum(at(1, &[(7, 5000), (8, 10)], 0)), 5010.0);
+    assert_eq!(sum(at(2, &[(8, 12)], 5003)), 5015.0, "two more, and the last three of the one that ended");
+}
+
+#[test]
 fn latencies_fall_into_the_buckets_of_their_bounds() {
     let samples = parse(&text(&page(), Format::Text));
     let name = Name::from_bytes(HOSTILE).to_string();

@@ -82,7 +82,7 @@ pub(super) struct Tracked {
     pub(super) alloc_cgroups: TopK<Option<CgroupId>, 4>,
     pub(super) alloc_processes: TopK<ProcessKey, 4>,
     pub(super) reclaim: TopK<(Option<CgroupId>, &'static str), RECLAIM_COUNTS>,
-    pub(super) kswapd_requesters: TopK<Option<(u32, u32, Option<CgroupId>)>, 1>,
+    pub(super) kswapd_requesters: TopK<(u32, u32, Option<CgroupId>), 1>,
     pub(super) oom_cgroups: TopK<(), 1>,
     pub(super) namespaces: TopK<u64, 9>,
     pub(super) closed: TopK<ClosedKey, 6>,
@@ -142,12 +142,11 @@ impl Tracked {
         }
         if let Some(kswapd) = &now.kswapd {
             let rows = kswapd.requesters.iter().map(|r| Row {
-                key: Some((r.node, r.pid, r.cgroup)),
+                key: (r.node, r.pid, r.cgroup),
                 label: Some(vec![path(paths, r.cgroup), r.comm.to_string()]),
                 counts: [r.requests],
             });
-            let rest = Row { key: None, label: None, counts: [kswapd.other_requests] };
-            self.kswapd_requesters.update(at, rows.chain([rest]), None);
+            self.kswapd_requesters.update(at, rows, Some([kswapd.requests()]));
         }
         if let Some(namespaces) = &now.tcp.namespaces {
             let rows = namespaces.iter().map(|n| Row {

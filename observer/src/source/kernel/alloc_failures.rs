@@ -37,7 +37,7 @@ impl Reader {
 
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Failures> {
-        let (living, gone) = self.liveness.rows(&mut self.failures, self.capacity, |key| key.tgid)?;
+        let (living, gone) = self.liveness.rows(&mut self.failures, self.capacity, |key| (key.tgid, key.start_ns))?;
         for (key, value) in gone {
             *self.ended.entry((key.order, key.gfp)).or_default() += value.count;
         }

@@ -75,7 +75,7 @@ impl ExtfragReader {
 
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Extfrag> {
-        let (living, gone) = self.liveness.rows(&mut self.fallbacks, self.capacity, |key| key.tgid)?;
+        let (living, gone) = self.liveness.rows(&mut self.fallbacks, self.capacity, |key| (key.tgid, key.start_ns))?;
         self.ended += gone.iter().map(|(_, value)| value.count).sum::<u64>();
         let row = |(key, value): &(FallbackKey, abi::Fallback)| Fallback {
             cgroup: cgroup(key.cgroup),

@@ -44,7 +44,7 @@ impl Reader {
 
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Kswapd> {
-        let (rows, gone) = self.liveness.rows(&mut self.requesters, self.capacity, |key| key.tgid)?;
+        let (rows, gone) = self.liveness.rows(&mut self.requesters, self.capacity, |key| (key.tgid, key.start_ns))?;
         self.ended += gone.iter().map(|(_, value)| value.requests).sum::<u64>();
         Ok(Kswapd {
             nodes: self.nodes()?,

@@ -1,6 +1,6 @@
 //! Which processes of the kernel's maps still exist.
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
@@ -36,23 +36,42 @@ impl Liveness {
 pub(super) type Rows<K, V> = (Vec<(K, V)>, Vec<(K, V)>);
 
 impl Liveness {
-    /// Reads a table whose keys belong to processes. When it is more than half full, what belongs to processes that have
-    /// ended is taken out to make room, and handed over second.
+    /// Reads a table whose keys belong to processes: `owner` gives the pid and the start of a key's. What belongs to a process
+    /// whose pid is another's by now is taken out and handed over second, so that a pid stands for one process; when the
+    /// table is more than half full, so is what belongs to any process that has ended.
     pub(super) fn rows<K: Plain, V: Plain>(
         self,
         table: &mut Table<K, V>,
         capacity: u32,
-        tgid: impl Fn(&K) -> u32,
+        owner: impl Fn(&K) -> (u32, u64),
     ) -> io::Result<Rows<K, V>> {
         let mut rows = Vec::new();
         table.for_each(|key, value| rows.push((*key, *value)))?;
-        if rows.len() <= capacity as usize / 2 {
-            return Ok((rows, Vec::new()));
-        }
-        let (gone, living): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(key, _)| self.is_gone(tgid(key)));
+        let crowded = rows.len() > capacity as usize / 2;
+        let newest = newest(rows.iter().map(|(key, _)| owner(key)));
+        let ended = |(key, _): &(K, V)| {
+            let (tgid, start_ns) = owner(key);
+            is_replaced(&newest, tgid, start_ns) || crowded && self.is_gone(tgid)
+        };
+        let (gone, living): (Vec<_>, Vec<_>) = rows.into_iter().partition(ended);
         gone.iter().try_for_each(|(key, _)| table.delete(key))?;
         Ok((living, gone))
     }
+}
+
+/// The last start of each pid, in nanoseconds: a process of that pid with an earlier one has ended.
+pub(super) fn newest(owners: impl Iterator<Item = (u32, u64)>) -> HashMap<u32, u64> {
+    let mut newest = HashMap::new();
+    for (tgid, start_ns) in owners {
+        let last = newest.entry(tgid).or_insert(start_ns);
+        *last = start_ns.max(*last);
+    }
+    newest
+}
+
+/// True if a later process has the pid.
+pub(super) fn is_replaced(newest: &HashMap<u32, u64>, tgid: u32, start_ns: u64) -> bool {
+    newest.get(&tgid).is_some_and(|last| *last > start_ns)
 }
 
 /// Cuts a start time to whole clock ticks, as /proc/PID/stat gives it, so that the two are equal for one process.
@@ -65,6 +84,13 @@ pub(super) fn in_ticks(start_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pid_is_that_of_the_last_process_that_got_it() {
+        let newest = newest([(7, 100), (7, 900), (8, 50)].into_iter());
+        assert!(is_replaced(&newest, 7, 100));
+        assert!(!is_replaced(&newest, 7, 900) && !is_replaced(&newest, 8, 50) && !is_replaced(&newest, 9, 1));
+    }
 
     #[test]
     fn a_reaped_child_is_gone_and_observer_is_not() {

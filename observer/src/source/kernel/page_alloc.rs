@@ -12,7 +12,7 @@ use observer_ebpf::abi::page_alloc::{BUSY, FAILED, Key, ORDERS, Value};
 
 use super::{
     bpf_sys, cgroup,
-    living::{Liveness, in_ticks},
+    living::{Liveness, in_ticks, is_replaced, newest},
     maps::{Array, Table},
 };
 use crate::snapshot::{
@@ -80,15 +80,10 @@ impl Reader {
         }
         let mut rows = Vec::new();
         self.processes.for_each(|key, value| rows.push((*key, process(key, value))))?;
-        let mut newest = HashMap::new();
-        for (key, _) in &rows {
-            let start = newest.entry(key.tgid).or_insert(key.start_ns);
-            *start = key.start_ns.max(*start);
-        }
+        let newest = newest(rows.iter().map(|(key, _)| (key.tgid, key.start_ns)));
         let (mut processes, mut gone) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (key, row) in rows {
-            let replaced = newest.get(&key.tgid).is_some_and(|start| *start > key.start_ns);
-            if !replaced && !self.liveness.is_gone(key.tgid) {
+            if !is_replaced(&newest, key.tgid, key.start_ns) && !self.liveness.is_gone(key.tgid) {
                 processes.push(row);
             } else if self.gone.contains(&key) {
                 self.processes.delete(&key)?;

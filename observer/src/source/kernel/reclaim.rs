@@ -52,7 +52,7 @@ impl Reader {
         out.vanished.clone_from(&self.vanished);
         let page_size = self.page_size;
         // What ended processes did stays in the counts of their cgroup.
-        let (processes, _) = self.liveness.rows(&mut self.by_process, self.capacity, |key| key.tgid)?;
+        let (processes, _) = self.liveness.rows(&mut self.by_process, self.capacity, |key| (key.tgid, key.start_ns))?;
         out.by_process = processes.iter().map(|(key, value)| process(key, value, page_size)).collect();
         let liveness = self.liveness;
         self.in_flight.for_each(|key, value| {

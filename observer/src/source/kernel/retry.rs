@@ -42,7 +42,7 @@ impl Reader {
 
     /// Reads all counts.
     pub(super) fn read(&mut self) -> io::Result<Retries> {
-        let (living, gone) = self.liveness.rows(&mut self.retries, self.capacity, |key| key.tgid)?;
+        let (living, gone) = self.liveness.rows(&mut self.retries, self.capacity, |key| (key.tgid, key.start_ns))?;
         self.ended += gone.iter().map(|(_, value)| value.count).sum::<u64>();
         let rows = living.iter().map(|(key, value)| retry(key, value, self.page_size)).collect();
         Ok(Retries { rows, other: self.other.get(0)? + self.ended })

@@ -48,7 +48,11 @@ const REQUESTERS: &[Column] = &[
 fn requesters(out: &mut String, page: &Page<'_>, kswapd: &Kswapd) {
     if kswapd.other_requests > 0 {
         let text = plural(kswapd.other_requests, "request");
-        page.fact(out, "others", &format!("{text} by processes that found no place in the map"));
+        page.fact(
+            out,
+            "others",
+            &format!("{text} by processes that found no place in the map, or ended and made room"),
+        );
     }
     if kswapd.requesters.is_empty() {
         return;

@@ -106,12 +106,12 @@ pub(super) fn free(out: &mut String, page: &Page<'_>) {
             show(zone.usable),
             show(zone.below_min),
             show(zone.trapped_cma),
-            show(zone.trapped_highatomic),
+            bytes(zone.trapped_highatomic),
             show(zone.trapped_reserve),
         ]);
     }
     table.render(out, page.style, 2);
     if zones.iter().any(|z| z.managed != Some(0) && z.free_highatomic.is_none()) {
-        page.not_read(out, "kept for atomic requests, taken to be 0", Source::PAGETYPEINFO);
+        page.not_read(out, "kept for atomic requests, counted as usable", Source::PAGETYPEINFO);
     }
 }

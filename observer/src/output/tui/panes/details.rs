@@ -110,6 +110,11 @@ fn limit(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "none".to_owned(), |b| units::bytes(b as f64))
 }
 
+/// Memory that is spared: `max` is all of it.
+fn protection(bytes: u64) -> String {
+    if bytes == u64::MAX { "all".to_owned() } else { units::bytes(bytes as f64) }
+}
+
 /// All that is known of a cgroup.
 pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip> {
     let now = &c.now;
@@ -120,9 +125,9 @@ pub(super) fn cgroup(ctx: &Context<'_>, c: &model::cgroup::Cgroup) -> Vec<Strip>
         .label("high ")
         .words(high, limit(now.high), Tone::Plain)
         .label(", low ")
-        .bytes(low, now.low)
+        .words_or_unknown(low, now.low.map(protection))
         .label(", min ")
-        .bytes(min, now.min)
+        .words_or_unknown(min, now.min.map(protection))
         .label(", peak ")
         .bytes(peak, now.peak)
         .label(", kernel ")

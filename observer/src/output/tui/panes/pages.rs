@@ -74,7 +74,7 @@ fn free<'a>(ctx: &Context<'a>) -> Table<'a> {
                 bytes(z.below_min),
                 bytes(z.trapped_reserve),
                 bytes(z.trapped_cma),
-                bytes(z.trapped_highatomic),
+                cells::bytes(z.trapped_highatomic),
                 cells::bytes(z.per_cpu),
             ]
         }))

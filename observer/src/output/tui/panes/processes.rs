@@ -63,7 +63,9 @@ pub(super) fn processes<'a>(ctx: &Context<'a>) -> Table<'a> {
     for p in ctx.model.reclaim.iter().flat_map(|r| &r.processes) {
         *stalled.entry(p.pid).or_default() += p.stalls.stalled_ratio.unwrap_or(0.0);
     }
-    let stalled_of = |pid: u32| ctx.model.reclaim.as_ref().map(|_| stalled.get(&pid).copied().unwrap_or(0.0));
+    // A process that is in no row of the probe has not stalled; without an interval nobody knows for how long it has.
+    let told = ctx.model.reclaim.as_ref().and(ctx.model.interval);
+    let stalled_of = |pid: u32| told.map(|_| stalled.get(&pid).copied().unwrap_or(0.0));
     let known = |pid: u32| {
         let p = listed.get(&pid);
         let adjust = p.and_then(|p| p.oom_score_adj).map(f64::from);
