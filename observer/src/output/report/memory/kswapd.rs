@@ -51,7 +51,7 @@ fn requesters(out: &mut String, page: &Page<'_>, kswapd: &Kswapd) {
         page.fact(
             out,
             "others",
-            &format!("{text} by processes that found no place in the map, or ended and made room"),
+            &format!("{text} in no row"),
         );
     }
     if kswapd.requesters.is_empty() {
