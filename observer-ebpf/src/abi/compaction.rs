@@ -35,7 +35,7 @@ pub struct Key {
 
 /// Ended compactions of one zone each.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value {
     /// Nanoseconds, summed.
     pub total_ns: u64,

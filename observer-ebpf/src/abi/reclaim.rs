@@ -141,7 +141,7 @@ pub struct ScanKey {
 
 /// Pages that were looked at on inactive lists.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scan {
     /// Pages that were looked at.
     pub scanned: u64,
@@ -163,7 +163,7 @@ pub struct ThrottleKey {
 
 /// Waits inside of reclaim.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttle {
     /// Waits.
     pub count: u64,
