@@ -146,13 +146,14 @@ impl Collector {
 
     fn read_cgroups(&mut self, snapshot: &mut Snapshot) {
         let (options, page_size, buffer) = (&self.options, self.units.page_size, &mut self.buffer);
+        let kills = snapshot.memory.vmstat.as_ref().and_then(|vmstat| vmstat.oom_kill);
         let cgroups = noted(&mut snapshot.coverage, Source::CGROUPS, || {
             // The reader's buffer is lent twice, one after the other.
             let mut reader = match self.cgroups.take() {
                 Some(reader) => reader,
                 None => CgroupReader::open(&options.root, buffer, options.max_cgroups, page_size)?,
             };
-            let read = reader.read(buffer)?;
+            let read = reader.read(buffer, kills)?;
             self.cgroups = Some(reader);
             Ok(read)
         });

@@ -76,7 +76,7 @@ fn cpu_ms() -> f64 {
 
 fn read(reader: &mut CgroupReader) -> (Cgroups, f64) {
     let begin = cpu_ms();
-    let (cgroups, missing) = reader.read(&mut Buffer::default()).expect("cgroups are read");
+    let (cgroups, missing) = reader.read(&mut Buffer::default(), None).expect("cgroups are read");
     assert!(missing.is_empty(), "{missing:?}");
     (cgroups, cpu_ms() - begin)
 }

@@ -55,7 +55,8 @@ fn an_open_socket_has_the_numbers_of_tcp_info() {
             });
             assert_eq!((found.state, found.uid, found.inode), (State::Established, 0, inode(socket)));
             let seen = &found.info;
-            assert_eq!(seen.bytes_sent, Some(sent));
+            // Where the peer gets no processor for long, the kernel sends again, also over loopback.
+            assert_eq!(seen.bytes_sent.zip(seen.bytes_retrans).map(|(all, again)| all - again), Some(sent));
             assert_eq!(seen.bytes_received, Some(received));
             assert!(seen.bytes_acked.is_some_and(|n| (sent..=sent + 1).contains(&n)), "the SYN may count as a byte");
 

@@ -8,9 +8,6 @@
 use std::collections::HashMap;
 
 use crate::snapshot::CgroupId;
-use crate::source::Malformed;
-use crate::source::file::{Buffer, Root};
-use crate::source::lines::{Fields, Unit};
 
 /// Kills of every cgroup, as far as they still hold.
 #[derive(Debug, Default)]
@@ -26,9 +23,8 @@ pub(super) struct Kills {
 }
 
 impl Kills {
-    /// Begins a reading, before the first file of a cgroup is read.
-    pub(super) fn begin(&mut self, root: &Root, buffer: &mut Buffer) {
-        let host = buffer.parse(root, "/proc/vmstat", host_kills).ok().flatten();
+    /// Begins a reading. `host` is the count of the host, read before the first file of a cgroup; `None` if it is unknown.
+    pub(super) fn begin(&mut self, host: Option<u64>) {
         self.still = host.is_some() && self.host == [host, host];
         self.host = [host, self.host[0]];
         self.last = std::mem::take(&mut self.now);
@@ -45,29 +41,15 @@ impl Kills {
     }
 }
 
-fn host_kills(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
-    let fields = Fields::from_lines(bytes, Unit::None)?;
-    fields.checked(fields.get("oom_kill"))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
     fn a_kill_is_looked_for_until_the_host_stood_still_for_a_reading() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("proc")).unwrap();
-        let vmstat = |kills: u64| {
-            fs::write(folder.path().join("proc/vmstat"), format!("nr_free_pages 1\noom_kill {kills}\n")).unwrap();
-        };
-        let (root, mut buffer, mut kills) = (Root::at(folder.path()), Buffer::default(), Kills::default());
-        let (old, new) = (CgroupId(1), CgroupId(2));
+        let (mut kills, old, new) = (Kills::default(), CgroupId(1), CgroupId(2));
         let mut reading = |kills_of_host: u64, in_cgroup: u64| {
-            vmstat(kills_of_host);
-            kills.begin(&root, &mut buffer);
+            kills.begin(Some(kills_of_host));
             let known = kills.known(old);
             kills.note(old, known.or(Some(in_cgroup)));
             assert_eq!(kills.known(new), None, "a new cgroup is read");
@@ -83,10 +65,9 @@ mod tests {
 
     #[test]
     fn a_kernel_that_does_not_count_is_not_trusted() {
-        let folder = tempfile::tempdir().unwrap();
-        let (root, mut buffer, mut kills) = (Root::at(folder.path()), Buffer::default(), Kills::default());
+        let mut kills = Kills::default();
         for _ in 0..4 {
-            kills.begin(&root, &mut buffer);
+            kills.begin(None);
             assert_eq!(kills.known(CgroupId(1)), None);
             kills.note(CgroupId(1), Some(0));
         }

@@ -52,11 +52,14 @@ impl CgroupReader {
         Ok(Self { mount, top, root: root.clone(), limit, page_size, kept, kills: Kills::default() })
     }
 
-    /// Reads every cgroup up to the limit, and says which of their files could not be read.
-    pub fn read(&mut self, buffer: &mut Buffer) -> Result<(Cgroups, Vec<Source>), SourceError> {
-        if self.mount.hierarchy != Hierarchy::V2 {
-            self.kills.begin(&self.root, buffer);
-        }
+    /// Reads every cgroup up to the limit, and says which of their files could not be read. `host_kills` is how many the
+    /// host has killed, `oom_kill` of /proc/vmstat, read just before; `None` if it is unknown.
+    pub fn read(
+        &mut self,
+        buffer: &mut Buffer,
+        host_kills: Option<u64>,
+    ) -> Result<(Cgroups, Vec<Source>), SourceError> {
+        self.kills.begin(host_kills);
         let mut walk = walk::Walk::new(&self.top, &self.mount, self.limit, &mut self.kept);
         let mut files = Files::new(buffer, self.page_size);
         while let Some(mut folder) = walk.next_folder()? {

@@ -8,7 +8,7 @@ use crate::source::fixtures::{V2_6_12, host};
 
 fn read(root: &Root, limit: usize) -> (Cgroups, Vec<Source>) {
     let mut buffer = Buffer::default();
-    CgroupReader::open(root, &mut buffer, limit, 4096).unwrap().read(&mut buffer).unwrap()
+    CgroupReader::open(root, &mut buffer, limit, 4096).unwrap().read(&mut buffer, None).unwrap()
 }
 
 fn find<'a>(cgroups: &'a Cgroups, path: &str) -> &'a Cgroup {
@@ -184,7 +184,7 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
     let file = if reader.mount.hierarchy == Hierarchy::V2 { "memory.max" } else { "memory.limit_in_bytes" };
     fs::write(private.0.join(file), (64 << 20).to_string()).unwrap();
 
-    let (cgroups, _) = reader.read(&mut Buffer::default()).unwrap();
+    let (cgroups, _) = reader.read(&mut Buffer::default(), None).unwrap();
     let parent = find(&cgroups, &format!("/{}", private.name()));
     assert_eq!(parent.id.0, fs::metadata(&private.0).unwrap().ino());
     assert_eq!((parent.limit, parent.unlimited, parent.oom_kills), (Some(64 << 20), false, Some(0)));
@@ -196,7 +196,7 @@ fn a_cgroup_of_this_host_has_its_inode_its_limit_and_its_path() {
 
     // Without a limit above it, too.
     fs::write(private.0.join(file), if reader.mount.hierarchy == Hierarchy::V2 { "max" } else { "-1" }).unwrap();
-    let (cgroups, _) = reader.read(&mut Buffer::default()).unwrap();
+    let (cgroups, _) = reader.read(&mut Buffer::default(), None).unwrap();
     let freed =
         [&format!("/{}", private.name()), &path].map(|p| (find(&cgroups, p).unlimited, find(&cgroups, p).limit));
     assert_eq!(freed, [(true, None), (true, None)]);
@@ -222,7 +222,7 @@ fn a_deep_tree_with_long_names_is_read_to_its_end() {
         fs::create_dir(&deepest).unwrap();
     }
     for _ in 0..2 {
-        let (cgroups, sources) = reader.read(&mut Buffer::default()).unwrap();
+        let (cgroups, sources) = reader.read(&mut Buffer::default(), None).unwrap();
         assert!(sources.is_empty(), "{sources:?}");
         let path = format!("/{}{}", private.name(), "/d".repeat(DEPTH));
         assert!(find(&cgroups, &path).usage.is_some());
@@ -250,7 +250,7 @@ fn cgroups_that_come_and_go_are_never_an_error() {
         let (mut buffer, mut seen, mut vanished, mut failure) = (Buffer::default(), 0, 0, None);
         let begin = Instant::now();
         while (seen == 0 || vanished == 0) && failure.is_none() && begin.elapsed() < Duration::from_secs(30) {
-            match reader.read(&mut buffer) {
+            match reader.read(&mut buffer, None) {
                 Ok((cgroups, sources)) => {
                     let name = format!("/{}/", private.name());
                     seen += cgroups.list.iter().filter(|c| c.path.as_str().starts_with(&name)).count();

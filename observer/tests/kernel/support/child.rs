@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    hoard,
+    file_work, hoard,
     memory::{Pages, fault, no_huge_pages, page_size, pin_to_one_cpu},
     workload::WORKLOAD,
 };
@@ -27,18 +27,18 @@ extern "C" fn before_main() {
         Some("churn") => churn(number(1), number(2)),
         Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
         Some("hostile") => hostile(number(1)),
-        Some("read") => read_file(words.get(1).expect("a file"), number(2)),
+        Some("read") => file_work::read(words.get(1).expect("a file"), number(2)),
         Some("netns") => {
             super::netns::enter_new();
             say("ready");
             stop_here();
         }
-        Some("browse") => browse(words.get(1).expect("a file"), number(2)),
+        Some("browse") => file_work::browse(words.get(1).expect("a file"), number(2)),
         Some("sweep") => sweep(number(1)),
-        Some("files") => files(number(1)),
+        Some("files") => file_work::files(number(1)),
         Some("pipes") => pipes(number(1), words.get(2).map_or(0, |_| number(2))),
         Some("hoard") => hoard(number(1)),
-        Some("dirty") => dirty(words.get(1).expect("a file"), number(2)),
+        Some("dirty") => file_work::dirty(words.get(1).expect("a file"), number(2)),
         Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
         Some("fill") => keep("obs-fill", || hoard::fill(words[1], number(2), number(3))),
         Some("memfd") => keep("obs-memfd", || hoard::memfd(number(1), number(2))),
@@ -62,14 +62,14 @@ fn exit(code: c_int) -> ! {
 }
 
 /// Waits to be told to go on; ends if nobody is there any more.
-fn stop_here() {
+pub(super) fn stop_here() {
     let mut line = String::new();
     if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|n| n > 0) {
         exit(3);
     }
 }
 
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
         exit(3);
@@ -77,7 +77,7 @@ fn say(text: &str) {
 }
 
 /// Gives this process a name.
-fn call_me(name: &str) {
+pub(super) fn call_me(name: &str) {
     let name = std::ffi::CString::new(name).expect("no NUL");
     // SAFETY: the kernel copies at most 16 bytes of a string that ends with NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
@@ -91,21 +91,6 @@ fn fault_step(count: usize) {
     fault(count);
     say("done");
     stop_here();
-}
-
-/// `files N`: N empty files in a new folder, which go again in the end. Their inodes and names stay in the kernel's caches.
-fn files(count: usize) {
-    call_me("obs-files");
-    let folder = std::env::temp_dir().join(format!("observer-test-files-{}", std::process::id()));
-    std::fs::create_dir(&folder).expect("a new folder");
-    say("ready");
-    stop_here();
-    for n in 0..count {
-        std::fs::File::create(folder.join(n.to_string())).expect("a new file");
-    }
-    say("done");
-    stop_here();
-    std::fs::remove_dir_all(&folder).expect("our folder");
 }
 
 /// `turns P N`: P processes on one CPU, each with N faults, one fault a turn, strictly one after the other.
@@ -212,42 +197,6 @@ fn hold(bytes: usize, name: Option<&str>, score: Option<&str>) {
     stop_here();
 }
 
-/// `read FILE TIMES`: reads a file from begin to end, several times.
-fn read_file(path: &str, times: usize) {
-    use std::io::{Read, Seek, SeekFrom};
-    call_me("obs-read");
-    let mut file = std::fs::File::open(path).expect("the file is there");
-    let mut buffer = vec![0; 1 << 20];
-    say("ready");
-    stop_here();
-    for _ in 0..times {
-        file.seek(SeekFrom::Start(0)).expect("seek");
-        while file.read(&mut buffer).expect("read") > 0 {}
-    }
-    say("done");
-    stop_here();
-}
-
-/// `browse FILE MIB`: reads a file again and again, so many MiB and then a pause of four times as long, at least a tenth of a
-/// second, until it is killed: whoever reads without a pause is faster, also on a slow machine.
-fn browse(path: &str, mib: usize) {
-    use std::io::{Read, Seek, SeekFrom};
-    call_me("obs-browse");
-    let mut file = std::fs::File::open(path).expect("the file is there");
-    let mut buffer = vec![0; 1 << 20];
-    say("ready");
-    stop_here();
-    loop {
-        let begun = std::time::Instant::now();
-        for _ in 0..mib {
-            if file.read(&mut buffer).expect("read") == 0 {
-                file.seek(SeekFrom::Start(0)).expect("seek");
-            }
-        }
-        std::thread::sleep((begun.elapsed() * 4).max(std::time::Duration::from_millis(100)));
-    }
-}
-
 /// `sweep BYTES`: writes to every page of that much memory, again and again, until it is killed.
 fn sweep(bytes: usize) {
     call_me("obs-sweep");
@@ -332,20 +281,6 @@ fn hoard(steps: usize) {
         }
         say("done");
     }
-    stop_here();
-}
-
-/// `dirty FILE BYTES`: writes so many bytes into a file, a MiB at a time.
-fn dirty(path: &str, bytes: usize) {
-    call_me("obs-dirty");
-    let mut file = std::fs::OpenOptions::new().write(true).open(path).expect("the file is there");
-    let buffer = vec![1; 1 << 20];
-    say("ready");
-    stop_here();
-    for _ in 0..bytes >> 20 {
-        file.write_all(&buffer).expect("write");
-    }
-    say("done");
     stop_here();
 }
 
