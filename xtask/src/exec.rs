@@ -63,12 +63,17 @@ pub(crate) fn clean(command: &mut Command) {
     }
 }
 
-/// Shows what is written to it, and keeps it.
+/// Which lines are shown, asked once for each, in their order.
+type Filter = Box<dyn FnMut(&str) -> bool>;
+
+/// Shows what is written to it, line by line, and keeps all of it.
 #[derive(Default)]
 pub(crate) struct Tee {
     bytes: Vec<u8>,
-    /// Put before each line. Some: lines are shown when they are whole, so that those of several commands do not mix.
+    /// Put before each line, so that those of several commands can be told apart.
     prefix: Option<String>,
+    /// None: every line is shown.
+    filter: Option<Filter>,
     /// How much of `bytes` has been shown.
     shown: usize,
 }
@@ -79,6 +84,11 @@ impl Tee {
         Self { prefix: Some(prefix.to_owned()), ..Self::default() }
     }
 
+    /// Shows only the lines that `filter` wants.
+    pub(crate) fn only(self, filter: impl FnMut(&str) -> bool + 'static) -> Self {
+        Self { filter: Some(Box::new(filter)), ..self }
+    }
+
     /// Everything that was written.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
@@ -87,14 +97,15 @@ impl Tee {
     fn show(&mut self) -> io::Result<()> {
         let fresh = self.bytes.get(self.shown..).unwrap_or_default();
         let mut out = io::stdout().lock();
-        let Some(prefix) = &self.prefix else {
-            self.shown = self.bytes.len();
-            return out.write_all(fresh);
-        };
         for line in fresh.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            write!(out, "[{prefix}] ")?;
-            out.write_all(line)?;
             self.shown += line.len();
+            if self.filter.as_mut().is_some_and(|wants| !wants(String::from_utf8_lossy(line).trim_end())) {
+                continue;
+            }
+            if let Some(prefix) = &self.prefix {
+                write!(out, "[{prefix}] ")?;
+            }
+            out.write_all(line)?;
         }
         Ok(())
     }
@@ -221,6 +232,21 @@ mod tests {
         assert_eq!((tee.shown, tee.text().as_str()), (4, "one\ntw"));
         tee.write_all(b"o\n").unwrap();
         assert_eq!((tee.shown, tee.text().as_str()), (8, "one\ntwo\n"));
+    }
+
+    #[test]
+    fn lines_that_nobody_wants_are_kept_and_not_shown() {
+        let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let asked = std::rc::Rc::clone(&seen);
+        let mut tee = Tee::default().only(move |line| {
+            asked.borrow_mut().push(line.to_owned());
+            false
+        });
+        tee.write_all(b"one\ntwo\nthr").unwrap();
+        assert_eq!(
+            (seen.borrow().as_slice(), tee.text().as_str()),
+            (&["one".into(), "two".into()][..], "one\ntwo\nthr")
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The lanes, in the order in which they run: what is quick and needs nothing comes first.
 
+use super::again::again;
 use super::outcome::Outcome;
+use super::shown::Quiet;
 use super::{Built, Lane, Only};
 use crate::setup::apt;
 use crate::vm::{self, Disk, Ending, Guest, Series};
@@ -134,16 +136,39 @@ fn other_programs() {
 }
 
 fn kernel(built: &Built) -> Result<Outcome> {
-    if built.kernel_test.is_none() {
+    let Some(program) = &built.kernel_test else {
         return Ok(Outcome::skipped("observer/tests/kernel is not there"));
-    }
+    };
     if !exec::is_root() {
         return Ok(Outcome::skipped("not root; run: sudo cargo xtask test --only kernel"));
     }
     if let Err(error) = apt::need("kernel tests", &TOOLS) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
-    cargo_test(&["--test", "kernel"], &["--test-threads=1"])
+    let tests = ["--test", "kernel"];
+    let first = cargo_test(&tests, &["--test-threads=1"])?;
+    again(first, &kernel_tests(program, &[])?, false, |open| {
+        let names = open.iter().map(String::as_str);
+        cargo_test(&tests, &["--test-threads=1", "--exact"].into_iter().chain(names).collect::<Vec<_>>())
+    })
+}
+
+/// Shows what is worth it.
+fn quiet(tee: exec::Tee) -> exec::Tee {
+    let mut quiet = Quiet::default();
+    tee.only(move |line| quiet.wants(line))
+}
+
+/// Keeps everything that a lane said in a log.
+fn keep(lane: &str, tee: &exec::Tee) -> Result<()> {
+    let path = paths::log(&format!("test {lane}"))?;
+    fs::write(&path, tee.text()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Names of the kernel tests that some arguments choose.
+fn kernel_tests(program: &Path, chosen: &[&str]) -> Result<Vec<String>> {
+    let list = exec::capture(Command::new(program).args(["--list", "--format", "terse"]).args(chosen))?;
+    Ok(list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Runs tests by cargo. Always for the whole workspace, whatever is selected: otherwise dependencies would be built again
@@ -152,8 +177,9 @@ fn cargo_test(selected: &[&str], harness: &[&str]) -> Result<Outcome> {
     let mut command = exec::cargo();
     // What a test says when it cannot run here would otherwise be thrown away.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(selected).args(["--", "--show-output"]).args(harness);
-    let mut tee = exec::Tee::default();
+    let mut tee = quiet(exec::Tee::default());
     let status = exec::tee(&mut command, &mut tee)?;
+    keep(&selected.join(" "), &tee)?;
     let ending = (!status.success()).then(|| format!("{status}: {}", exec::line(&command)));
     Ok(Outcome::read(&tee.text(), ending))
 }
@@ -169,6 +195,19 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     if let Err(error) = apt::need("a VM", &vm::NEEDS).and_then(|()| apt::need("kernel tests", &TOOLS)) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
+    let (first, died) = guest_tests(room, built, test, room.tests)?;
+    let mut outcome = again(first, &kernel_tests(test, room.tests)?, died, |open| {
+        let names = open.iter().map(String::as_str);
+        Ok(guest_tests(room, built, test, &iter::once("--exact").chain(names).collect::<Vec<_>>())?.0)
+    })?;
+    if outcome.passed == 0 && !outcome.has_failed() {
+        outcome.failed.push("no test ran".to_owned());
+    }
+    Ok(outcome)
+}
+
+/// Starts the guest and runs the tests that the arguments choose. True if not a test failed, but the guest.
+fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Result<(Outcome, bool)> {
     let (in_test, in_observer, in_recordings) = ("/opt/kernel-test", "/opt/observer", "/opt/recordings");
     let environment = [
         format!("OBSERVER_BIN={in_observer}"),
@@ -176,7 +215,7 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         "OBSERVER_TEST_WHOLE_MACHINE=1".to_owned(),
     ];
     let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
-    let mut adds = vec![(test.clone(), in_test.to_owned())];
+    let mut adds = vec![(test.to_owned(), in_test.to_owned())];
     if room.with_observer {
         adds.push((built.observer.clone(), in_observer.to_owned()));
     }
@@ -199,22 +238,21 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
             .chain(environment.iter().map(String::as_str))
             .chain(room.slow_disk.then_some(SLOW_DISK.2))
             .chain([in_test, "--test-threads=1", "--show-output"])
-            .chain(room.tests.iter().copied())
+            .chain(chosen.iter().copied())
             .map(Into::into)
             .collect(),
     };
-    let mut tee = exec::Tee::prefixed(room.name);
-    let ending = match vm::run(&guest, &mut tee)? {
+    let mut tee = quiet(exec::Tee::prefixed(room.name));
+    let ending = vm::run(&guest, &mut tee)?;
+    keep(room.name, &tee)?;
+    let died = matches!(ending, Ending::Died { .. });
+    let ending = match ending {
         Ending::Exited(0) => None,
         Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),
         Ending::TimedOut => Some(format!("the guest was ended after {} s", GUEST_TIME.as_secs())),
         Ending::Died { why, console } => Some(format!("the guest died: {why} (its kernel log: {})", console.display())),
     };
-    let mut outcome = Outcome::read(&tee.text(), ending);
-    if outcome.passed == 0 && !outcome.has_failed() {
-        outcome.failed.push("no test ran".to_owned());
-    }
-    Ok(outcome)
+    Ok((Outcome::read(&tee.text(), ending), died))
 }
 
 /// Configuration for Prometheus, rules and their tests, by Prometheus' own tool.

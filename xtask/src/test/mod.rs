@@ -1,7 +1,9 @@
 //! Runs every test there is, lane by lane, and says at the end what passed, what failed, and what did not run and why.
 
+mod again;
 mod lanes;
 mod outcome;
+mod shown;
 
 use crate::{ebpf, exec, paths};
 use anyhow::Result;

@@ -1,7 +1,11 @@
 //! What a lane came to, read from the words of the test harness.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
+
+/// Lines of what a failed test said that the summary repeats.
+const SAID_LINES: usize = 40;
 
 /// What a lane came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -11,6 +15,12 @@ pub(super) struct Outcome {
     pub(super) failed: Vec<String>,
     /// What did not run, each with the reason.
     pub(super) skipped: Vec<String>,
+    /// What passed only when it ran again, each in one line.
+    pub(super) flaky: Vec<String>,
+    /// Names of the tests that came to a good end: they passed, or were not to run.
+    pub(super) ended: BTreeSet<String>,
+    /// What the failed tests said.
+    pub(super) said: String,
 }
 
 impl Outcome {
@@ -35,6 +45,7 @@ impl Outcome {
         for line in output.lines() {
             reader.line(line.trim_end());
         }
+        reader.count_passed();
         let mut outcome = reader.outcome;
         if let Some(ending) = ending
             && outcome.failed.is_empty()
@@ -52,6 +63,8 @@ struct Reader {
     outcome: Outcome,
     /// Names under the last `failures:`.
     failures: Option<Vec<String>>,
+    /// Lines of what a failed test said, so far; None outside of that.
+    said: Option<usize>,
     /// Last words of the tests that said they cannot run here, and were then counted as passed.
     skipped_tests: Vec<String>,
     /// Tests that passed, by name.
@@ -66,6 +79,12 @@ impl Reader {
             self.result(totals);
         } else if line == "failures:" {
             self.failures = Some(Vec::new());
+            self.said = None;
+        } else if self.failures.is_some() && line.starts_with("---- ") {
+            self.said = Some(0);
+            self.repeat(line);
+        } else if self.said.is_some() {
+            self.repeat(line);
         } else if let Some(name) = line.strip_prefix("    ").filter(|name| !name.contains(' '))
             && let Some(failures) = &mut self.failures
         {
@@ -78,29 +97,51 @@ impl Reader {
         }
     }
 
+    /// Keeps a line for the summary.
+    fn repeat(&mut self, line: &str) {
+        if let Some(lines) = &mut self.said {
+            *lines += 1;
+            if *lines <= SAID_LINES && !line.is_empty() {
+                self.outcome.said.push_str(line);
+                self.outcome.said.push('\n');
+            }
+        }
+    }
+
     /// What stands on a line of its own, or after `test a::b ... `.
     fn words(&mut self, words: &str) {
         if let Some(reason) = words.strip_prefix("SKIPPED ") {
             self.outcome.skipped.push(reason.to_owned());
             self.skipped_tests.extend(reason.split(':').next().map(str::to_owned));
         } else if words == "ok" {
+            self.outcome.ended.extend(self.running.clone());
             self.passed_tests.extend(self.running.take());
         } else if let Some(reason) = words.strip_prefix("ignored")
             && let Some(name) = self.running.take()
         {
             self.outcome.skipped.push(format!("{name}: ignored{reason}"));
+            self.outcome.ended.insert(name);
         }
     }
 
-    /// The closing line of one program.
-    fn result(&mut self, totals: &str) {
+    /// Passed tests that did not say that they were skipped.
+    fn not_skipped(&self, passed: usize) -> usize {
         // A test that says it was skipped has not passed, whatever the harness thinks.
         let skipped = |test: &&String| {
             let own_name = test.rsplit("::").next();
             self.skipped_tests.iter().any(|skipped| Some(skipped.as_str()) == own_name || skipped == *test)
         };
-        let not_passed = self.passed_tests.iter().filter(skipped).count();
-        self.outcome.passed += number_before(totals, " passed").saturating_sub(not_passed);
+        passed.saturating_sub(self.passed_tests.iter().filter(skipped).count())
+    }
+
+    /// Counts what passed in a program that died before it could say so.
+    fn count_passed(&mut self) {
+        self.outcome.passed += self.not_skipped(self.passed_tests.len());
+    }
+
+    /// The closing line of one program.
+    fn result(&mut self, totals: &str) {
+        self.outcome.passed += self.not_skipped(number_before(totals, " passed"));
         let mut failures = self.failures.take().unwrap_or_default();
         let missing = number_before(totals, " failed").saturating_sub(failures.len());
         // Where a name was lost, the count must not be.
@@ -120,7 +161,7 @@ fn number_before(text: &str, words: &str) -> usize {
 /// The table of lanes, everything that failed or did not run, and one closing line.
 pub(super) fn summary(results: &[(String, Outcome, Duration)]) -> String {
     let mut text = String::from("\nlane                    passed  failed skipped    time\n");
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let (mut passed, mut failed, mut skipped, mut flaky) = (0, 0, 0, 0);
     let mut details = String::new();
     for (lane, outcome, time) in results {
         let counts = (outcome.passed, outcome.failed.len(), outcome.skipped.len());
@@ -129,8 +170,13 @@ pub(super) fn summary(results: &[(String, Outcome, Duration)]) -> String {
         passed += counts.0;
         failed += counts.1;
         skipped += counts.2;
+        flaky += outcome.flaky.len();
         for name in &outcome.failed {
             let _ = writeln!(details, "FAILED  {lane}: {name}");
+        }
+        details.push_str(&outcome.said);
+        for name in &outcome.flaky {
+            let _ = writeln!(details, "FLAKY   {lane}: {name}");
         }
         for reason in &outcome.skipped {
             let _ = writeln!(details, "SKIPPED {lane}: {reason}");
@@ -139,7 +185,8 @@ pub(super) fn summary(results: &[(String, Outcome, Duration)]) -> String {
     if !details.is_empty() {
         let _ = write!(text, "\n{details}");
     }
-    let _ = writeln!(text, "\n{passed} passed, {failed} failed, {skipped} skipped");
+    let flaky = if flaky > 0 { format!(", {flaky} flaky") } else { String::new() };
+    let _ = writeln!(text, "\n{passed} passed, {failed} failed, {skipped} skipped{flaky}");
     text
 }
 
@@ -166,6 +213,8 @@ mod tests {
         assert_eq!(outcome.passed, 11);
         assert_eq!(outcome.failed, ["a::three", "a::five"]);
         assert_eq!(outcome.skipped, ["a::two: ignored, needs a terminal", "four: no cgroup v2 here"]);
+        assert_eq!(outcome.ended.iter().collect::<Vec<_>>(), ["a::four", "a::one", "a::two"]);
+        assert_eq!(outcome.said, "---- a::three stdout ----\n    left\n");
     }
 
     #[test]
@@ -179,7 +228,7 @@ mod tests {
     fn a_program_that_died_has_failed() {
         let outcome = Outcome::read("running 2 tests\ntest a ... ok\n", Some("signal: 9".to_owned()));
         assert_eq!(outcome.failed, ["signal: 9"]);
-        assert!(outcome.has_failed());
+        assert_eq!((outcome.has_failed(), outcome.passed), (true, 1));
     }
 
     #[test]
