@@ -24,7 +24,7 @@ pub use interval::Interval;
 
 use serde::Serialize;
 
-use crate::snapshot::{Coverage, Host, Snapshot, Stamp, pressure::Pressure, process::Processes};
+use crate::snapshot::{Coverage, Host, Snapshot, Stamp, oom_watch::OomWatch, pressure::Pressure, process::Processes};
 use cgroup::Paths;
 
 /// The state of a host over one interval.
@@ -67,6 +67,9 @@ pub struct Model {
     pub evictions: Option<Vec<eviction::Eviction>>,
     /// OOM kills.
     pub oom: Option<oom::Oom>,
+    /// OOM kills by each source that tells of them, and the reports of the kernel's log that came in the interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_watch: Option<OomWatch>,
     /// TCP.
     pub tcp: tcp::Tcp,
     /// Network interfaces.
@@ -127,6 +130,7 @@ impl Model {
                 .oom
                 .as_ref()
                 .map(|o| oom::Oom::new(o, before.and_then(|b| b.oom.as_ref()), now.stamp.monotonic_ns, &paths)),
+            oom_watch: now.oom_watch.clone(),
             tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             coverage: now.coverage.clone(),

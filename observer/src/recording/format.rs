@@ -69,6 +69,8 @@ pub enum Kind {
     Snapshot,
     /// [`End`].
     End,
+    /// [`OomRecord`](crate::snapshot::oom_record::OomRecord): the last one of a file holds.
+    OomRecord,
     /// Something that this version does not know.
     Unknown(u8),
 }
@@ -79,6 +81,7 @@ impl From<u8> for Kind {
             1 => Self::Meta,
             2 => Self::Snapshot,
             3 => Self::End,
+            4 => Self::OomRecord,
             other => Self::Unknown(other),
         }
     }
@@ -90,6 +93,7 @@ impl From<Kind> for u8 {
             Kind::Meta => 1,
             Kind::Snapshot => 2,
             Kind::End => 3,
+            Kind::OomRecord => 4,
             Kind::Unknown(byte) => byte,
         }
     }

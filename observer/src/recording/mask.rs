@@ -64,6 +64,7 @@ impl Masker {
             shrinkers: _,
             retries,
             oom,
+            oom_watch,
             tcp,
             links,
             coverage,
@@ -91,6 +92,8 @@ impl Masker {
             let running = reclaim.in_flight.iter_mut().map(|p| &mut p.comm);
             ended.chain(running).for_each(|comm| self.mask_comm(comm));
         }
+        // A report is full of names, and its numbers are of processes: it stays here.
+        oom_watch.iter_mut().for_each(|watch| watch.reports.clear());
         for OomKill { trigger, victim, .. } in oom.iter_mut().flat_map(|o| &mut o.recent) {
             self.mask_task(trigger);
             self.mask_task(victim);

@@ -16,7 +16,9 @@ pub mod link;
 pub mod memory;
 pub mod name;
 pub mod oom;
+pub mod oom_record;
 pub mod oom_report;
+pub mod oom_watch;
 pub mod page_alloc;
 pub mod pressure;
 pub mod process;
@@ -65,6 +67,10 @@ pub struct Snapshot {
     pub retries: Option<retry::Retries>,
     /// OOM kills. Source: `oom:mark_victim`.
     pub oom: Option<oom::Oom>,
+    /// OOM kills by each source that tells of them, and the reports of the kernel's log. Filled while observer watches for
+    /// kills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_watch: Option<oom_watch::OomWatch>,
     /// TCP: counters of the kernel, life cycle, sockets.
     pub tcp: tcp::Tcp,
     /// Network interfaces of observer's own network namespace. Source: rtnetlink `RTM_GETLINK`.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CgroupId, Name, reclaim::ReclaimKind};
+use super::{CgroupId, Name, oom_report::Frame, reclaim::ReclaimKind};
 
 /// Kills since the probes were attached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,36 @@ pub struct OomKill {
     pub victim: OomTask,
     /// The trigger's last reclaim before the kill.
     pub last_reclaim: Option<OomReclaim>,
+    /// The last round of reclaim that the allocator thought of for the trigger; `None` if there was none: a cgroup's limit
+    /// leads to no such rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_retry: Option<OomRetry>,
+    /// The trigger's call chain in the kernel, innermost first, at most [`OomKill::FRAMES`]. `None` if the kernel gave none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Vec<Frame>>,
+}
+
+impl OomKill {
+    /// Functions of the call chain that an event holds at most.
+    pub const FRAMES: usize = 32;
+}
+
+/// A round of reclaim that the allocator thought of before it gave up. Source: `oom:reclaim_retry_zone`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OomRetry {
+    /// Nanoseconds from it to the kill.
+    pub before_ns: u64,
+    /// Order of the request.
+    pub order: u32,
+    /// Rounds before it that had freed nothing (`no_progress_loops`).
+    pub loops: u32,
+    /// True if the zone would have had enough, if everything that can be reclaimed were (`wmark_check`).
+    pub zone_would_do: bool,
+    /// Bytes that the zone had free or could reclaim.
+    pub available_bytes: u64,
+    /// The min watermark of the zone, in bytes.
+    pub min_bytes: u64,
 }
 
 /// A task in a kill.

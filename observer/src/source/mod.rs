@@ -22,6 +22,7 @@ pub mod link;
 pub mod memory;
 pub mod oom_log;
 pub mod oom_paths;
+pub mod oom_record;
 mod perf_map;
 pub mod pressure;
 pub mod process;

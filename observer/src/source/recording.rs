@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::recording::error::Lost;
 use crate::recording::format::{self, End, Frame, HeaderProblem, Kind, Meta};
 use crate::recording::{RecordingError, VERSION};
-use crate::snapshot::{Name, Snapshot};
+use crate::snapshot::{Coverage, Name, Snapshot, oom_record::OomRecord};
 
 /// Largest segment that is read: a whole one is held in memory, and observer begins a new one long before.
 const MAX_SEGMENT: u64 = 1 << 30;
@@ -24,6 +24,7 @@ pub struct Reader {
     current: Option<Segment>,
     given: u64,
     end: Option<End>,
+    oom_record: Option<Box<OomRecord>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Reader {
         let first = segments.pop_front().ok_or_else(|| RecordingError::NotFound { path: path.to_owned() })??;
         let mut current = Segment::open(first)?;
         let meta = current.read_meta()?;
-        Ok(Self { meta, segments, current: Some(current), given: 0, end: None })
+        Ok(Self { meta, segments, current: Some(current), given: 0, end: None, oom_record: None })
     }
 
     /// What the recording says about itself.
@@ -55,6 +56,12 @@ impl Reader {
     /// whoever recorded was stopped short.
     pub fn is_complete(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.snapshots == self.given)
+    }
+
+    /// The kill that this is the record of, as far as it was read until now: the last frame of it holds. `None` for any other
+    /// recording.
+    pub fn oom_record(&self) -> Option<&OomRecord> {
+        self.oom_record.as_deref()
     }
 
     fn next_segment(&mut self) -> Option<Result<(), RecordingError>> {
@@ -80,6 +87,7 @@ impl Iterator for Reader {
                     return Some(Ok(*snapshot));
                 }
                 Some(Ok(Content::End(end))) => self.end = Some(end),
+                Some(Ok(Content::OomRecord(record))) => self.oom_record = Some(record),
                 Some(Ok(Content::Other)) => {}
                 Some(Err(e)) => return Some(Err(e)),
                 None => self.current = None,
@@ -111,6 +119,7 @@ fn list(folder: &Path) -> Result<VecDeque<Result<PathBuf, RecordingError>>, Reco
 enum Content {
     Snapshot(Box<Snapshot>),
     End(End),
+    OomRecord(Box<OomRecord>),
     Other,
 }
 
@@ -201,18 +210,22 @@ fn content(frame: &Frame<'_>) -> Result<Content, String> {
     match frame.kind {
         Kind::Snapshot => {
             let mut snapshot: Snapshot = frame.decode()?;
-            make_printable(&mut snapshot);
+            make_printable(&mut snapshot.coverage);
             Ok(Content::Snapshot(Box::new(snapshot)))
         }
         Kind::End => frame.decode().map(Content::End),
+        Kind::OomRecord => {
+            let mut record: OomRecord = frame.decode()?;
+            make_printable(&mut record.coverage);
+            Ok(Content::OomRecord(Box::new(record)))
+        }
         Kind::Meta | Kind::Unknown(_) => Ok(Content::Other),
     }
 }
 
 /// Whoever made the file may have put anything where observer puts its own words; a [`Name`] sees to itself.
-fn make_printable(snapshot: &mut Snapshot) {
+fn make_printable(coverage: &mut Coverage) {
     let printable = |text: &mut String| *text = Name::from(std::mem::take(text)).into();
-    let coverage = &mut snapshot.coverage;
     for probe in &mut coverage.probes {
         printable(&mut probe.name);
         printable(&mut probe.attach);

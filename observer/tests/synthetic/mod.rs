@@ -113,6 +113,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         shrinkers: Some(reclaim::shrinkers(n)),
         retries: Some(reclaim::retries(n, names)),
         oom: Some(reclaim::oom(n, names)),
+        oom_watch: None,
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
         coverage: coverage::of_much(),

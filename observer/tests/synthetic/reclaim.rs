@@ -182,6 +182,7 @@ pub(super) fn oom(n: u64, names: &Names) -> Oom {
                 duration_ns: Some(38_000_000),
                 reclaimed_bytes: Some(0),
             }),
+            ..OomKill::default()
         })
         .collect();
     Oom { kills, events_lost: 2, recent }

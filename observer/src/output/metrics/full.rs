@@ -245,6 +245,7 @@ fn oom() -> Oom {
         trigger: task.clone(),
         victim: task,
         last_reclaim: Some(last_reclaim),
+        ..OomKill::default()
     };
     // The event of the first kill was lost.
     Oom { kills: 2, events_lost: 1, recent: VecDeque::from([kill]) }

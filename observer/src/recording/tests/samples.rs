@@ -9,7 +9,9 @@ use crate::snapshot::coverage::{Cost, Coverage, Loss, Probe, ProbeState, Source}
 use crate::snapshot::kswapd::{Kswapd, KswapdNode, KswapdRequester};
 use crate::snapshot::link::{Link, Links};
 use crate::snapshot::memory::{Buddy, Meminfo, Memory, Vmstat, Zone};
-use crate::snapshot::oom::{Oom, OomKill, OomReclaim, OomTask};
+use crate::snapshot::oom::{Oom, OomKill, OomReclaim, OomRetry, OomTask};
+use crate::snapshot::oom_report::{Frame, OomReport};
+use crate::snapshot::oom_watch::{CgroupKills, LogKills, OomCounts, OomWatch, ProbeKills};
 use crate::snapshot::page_alloc::{AllocCounts, AllocFailure, CgroupAlloc, Failures, GfpFlag, PageAlloc, ProcessAlloc};
 use crate::snapshot::pressure::{Pressure, Resource, Stall};
 use crate::snapshot::process::{Process, Processes};
@@ -181,8 +183,21 @@ pub(super) fn full() -> Snapshot {
                     duration_ns: Some(6),
                     reclaimed_bytes: Some(7),
                 }),
+                last_retry: Some(OomRetry { before_ns: 1, ..OomRetry::default() }),
+                stack: Some(vec![Frame { function: "out_of_memory".into(), ..Frame::default() }]),
             }]
             .into(),
+        }),
+        oom_watch: Some(OomWatch {
+            counts: OomCounts {
+                vmstat: Some(1),
+                cgroups: Some(CgroupKills { living: 1, ..CgroupKills::default() }),
+                probe: Some(ProbeKills { marked: 1, events_lost: 0 }),
+                log: Some(LogKills { killed: 1, ..LogKills::default() }),
+                last_kill: Some(Stamp::default()),
+                ..OomCounts::default()
+            },
+            reports: vec![OomReport { hardware: Some("secret-host".into()), ..OomReport::default() }],
         }),
         tcp: Tcp {
             snmp: Some(Snmp::from_lookup(1, lookup)),

@@ -101,6 +101,7 @@ pub struct Stamp {
 
 /// Bytes of a page, and how they are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PageSize {
     /// Bytes.
     pub bytes: u64,

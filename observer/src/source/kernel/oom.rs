@@ -70,6 +70,8 @@ fn kill(event: &Event, page_size: u64) -> OomKill {
         trigger: task(&event.trigger),
         victim: task(&event.victim),
         last_reclaim: reclaim(&event.reclaim, event.monotonic_ns, page_size),
+        last_retry: None,
+        stack: None,
     }
 }
 
