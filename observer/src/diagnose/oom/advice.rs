@@ -22,9 +22,10 @@ pub(super) fn advice(
     match &limit.memory {
         Memory::Cgroup { path, levels_above, .. } => {
             let file = if report.memcg.as_ref().is_some_and(|m| m.stat("anon").is_some()) { "memory.max" } else { "memory.limit_in_bytes" };
-            let who = largest.clone().unwrap_or_else(|| "its processes".to_owned());
+            let who = largest.clone().unwrap_or_else(|| "who was killed".to_owned());
+            let what = if path.is_empty() { "the limit of that cgroup".to_owned() } else { format!("{file} of {path}") };
             add(
-                format!("Raise {file} of {path} if {who} needs what it had; else find out why it grows (`observer top`, its own heap profile)."),
+                format!("Raise {what} if {who} needs what it had; else find out why it grows (`observer top`, its own heap profile)."),
                 &limit.what(),
             );
             if levels_above.is_some_and(|n| n > 0) {

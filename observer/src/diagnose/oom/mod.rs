@@ -128,6 +128,9 @@ fn unknown(report: &OomReport, limit: &Limit, usage: &Usage) -> Vec<String> {
             "Only the last lines are there: the kernel holds reports back where many come (printk rate limit), or the begin was overwritten. Request, zones and tasks are not known.",
         ),
         Some(Cut::Drowned) => Some("Too many other lines came before the kill: its rest is not known."),
+        Some(Cut::EventOnly) => Some(
+            "Only the probe's event is there, not the kernel's report: which cgroup has the limit, zones, counters and the table of processes are not known.",
+        ),
         None => None,
     };
     out.extend(cut.map(str::to_owned));

@@ -21,7 +21,7 @@ fn bytes(n: u64) -> String {
 /// All parts that have rows.
 pub(super) fn parts(explanation: &Explanation, report: &OomReport) -> Vec<Part> {
     let all = [
-        request(explanation),
+        request(explanation, report),
         zones(explanation),
         kinds(explanation),
         processes(explanation),
@@ -32,13 +32,18 @@ pub(super) fn parts(explanation: &Explanation, report: &OomReport) -> Vec<Part> 
     all.into_iter().filter(|p| !p.rows.is_empty()).collect()
 }
 
-fn request(explanation: &Explanation) -> Part {
+fn request(explanation: &Explanation, report: &OomReport) -> Part {
     let mut rows = Vec::new();
     if let Some(asked) = &explanation.asked {
         let names: Vec<_> = asked.gfp.iter().map(|n| n.as_str()).collect();
         let order = asked.order.map_or("?".to_owned(), |o| o.to_string());
         rows.push(vec!["order".to_owned(), format!("{order} ({})", asked.bytes.map_or("?".to_owned(), bytes))]);
-        let gfp = if names.is_empty() { "not named by this kernel".to_owned() } else { names.join(" | ") };
+        let bits = || report.request.as_ref().and_then(|r| r.gfp.as_ref()).map(|g| g.bits);
+        let gfp = match (names.is_empty(), bits()) {
+            (false, _) => names.join(" | "),
+            (true, Some(bits)) => format!("{bits:#x}, whose names are not told"),
+            (true, None) => "not told".to_owned(),
+        };
         rows.push(vec!["gfp flags".to_owned(), gfp]);
         rows.extend(asked.means.iter().map(|m| vec![String::new(), (*m).to_owned()]));
         rows.push(vec!["doing".to_owned(), asked.context.words().to_owned()]);

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::layout::{Position, Rect};
 
-use super::{screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, trend::Point};
+use super::{kills::Key, screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, trend::Point};
 use crate::{
     diagnose::Diagnosis,
     model::Model,
@@ -105,6 +105,8 @@ pub(super) struct Facts {
     pub(super) tables: Vec<TableFacts>,
     /// Numbers of the table with the keys that are in no column.
     pub(super) beside: Vec<Number>,
+    /// The kill that is chosen, whose explanation can be opened.
+    pub(super) opens: Option<Key>,
     /// What the chosen number is, its unit and source; why it is missing if it is.
     pub(super) help: Option<String>,
 }

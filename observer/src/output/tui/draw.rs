@@ -75,7 +75,7 @@ pub(super) fn draw(view: &View<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let facts = Facts { header, ..Facts::default() };
     let facts = pane(view, body, buf, facts);
     match screen.overlay {
-        Some(overlay) => overlay::draw(overlay, screen, model, &facts, theme, body, buf),
+        Some(overlay) => overlay::draw(overlay, view, &facts, body, buf),
         None => facts,
     }
 }

@@ -9,9 +9,11 @@ use ratatui::{
 
 use super::{
     context::{Facts, TableFacts},
+    draw::View,
+    explained,
     keymap::{Group, KEYMAP, Key},
     numbers,
-    screen::{Overlay, Screen},
+    screen::Overlay,
     stack::draw_lines,
     text::wrap,
     theme::{Theme, Tone},
@@ -23,24 +25,19 @@ use crate::{
 };
 
 /// Draws an overlay over the middle of an area.
-pub(super) fn draw(
-    overlay: Overlay,
-    screen: &Screen,
-    model: Option<&Model>,
-    facts: &Facts,
-    theme: &Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) -> Facts {
-    let margin = if area.width >= 100 { 6 } else { 0 };
+pub(super) fn draw(overlay: Overlay, view: &View<'_>, facts: &Facts, area: Rect, buf: &mut Buffer) -> Facts {
+    let View { screen, theme, .. } = *view;
+    let is_whole = matches!(overlay, Overlay::Explanation(_));
+    let margin = if area.width >= 100 && !is_whole { 6 } else { 0 };
     let place = Rect { x: area.x + margin, width: area.width - 2 * margin, ..area };
     let room = usize::from(place.width).saturating_sub(4);
     let (title, lines) = match overlay {
         Overlay::Help => (" Help ", help(theme)),
-        Overlay::Coverage => (" Coverage ", coverage(model, theme, room)),
+        Overlay::Coverage => (" Coverage ", coverage(view.timeline.model(), theme, room)),
         Overlay::Numbers => (" Numbers ", numbers::lines(screen.pane, facts, theme, room)),
+        Overlay::Explanation(kill) => (" Why it was killed ", explained::lines(view, kill, room)),
     };
-    let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let wanted = if is_whole { u16::MAX } else { u16::try_from(lines.len() + 2).unwrap_or(u16::MAX) };
     let place = Rect { height: wanted.min(area.height), ..place };
     Clear.render(place, buf);
     let visible = usize::from(place.height).saturating_sub(2);

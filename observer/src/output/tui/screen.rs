@@ -1,6 +1,6 @@
 //! What the user has chosen: pane, table, row, filter, overlay, pause. Changed by actions only.
 
-use super::{context::Facts, filter::Filter, keymap::Action, panes::PANES, table::TableState};
+use super::{context::Facts, filter::Filter, keymap::Action, kills::Key, panes::PANES, table::TableState};
 
 /// What lies over the panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) enum Overlay {
     Coverage,
     /// Every number of the pane.
     Numbers,
+    /// Why a process was killed.
+    Explanation(Key),
 }
 
 /// What the keys act on.
@@ -172,6 +174,10 @@ impl Screen {
             Action::PreviousPane => self.go_to((self.pane + PANES.len() - 1) % PANES.len()),
             Action::Rows(_) | Action::HalfScreens(_) | Action::First | Action::Last => self.scroll(action, facts),
             Action::Detail if self.overlay.is_some() => self.overlay = None,
+            Action::Detail if facts.opens.is_some() => {
+                self.overlay = facts.opens.map(Overlay::Explanation);
+                self.overlay_line = 0;
+            }
             _ => {
                 if let Some(state) = self.panes.get_mut(self.pane) {
                     self.writing_filter = in_pane(state, action, facts) && self.overlay.is_none();

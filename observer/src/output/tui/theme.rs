@@ -41,6 +41,8 @@ pub struct Glyphs {
     pub arrow: &'static str,
     /// Between two things on one line.
     pub dot: &'static str,
+    /// Stands at the moment that is shown, on an axis of time.
+    pub cursor: &'static str,
     /// Something above or below what is shown.
     pub more: &'static str,
 }
@@ -55,6 +57,7 @@ pub const UNICODE: Glyphs = Glyphs {
     ascending: "▲",
     arrow: "→",
     dot: "·",
+    cursor: "│",
     more: "↕",
 };
 
@@ -68,6 +71,7 @@ pub const ASCII: Glyphs = Glyphs {
     ascending: "^",
     arrow: "->",
     dot: "|",
+    cursor: "|",
     more: "+",
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::trend::Trend;
+use super::{kills::Kills, trend::Trend};
 use crate::{
     diagnose::{Diagnosis, diagnose},
     model::Model,
@@ -24,6 +24,7 @@ pub(super) struct Timeline {
     shown: usize,
     diagnosis: Diagnosis,
     trend: Trend,
+    kills: Kills,
     first: Option<Stamp>,
 }
 
@@ -47,6 +48,7 @@ impl Timeline {
         let model = Model::new(&snapshot, self.last.as_ref());
         self.first.get_or_insert(model.stamp);
         self.trend.push(&model);
+        self.kills.add(&model);
         self.models.push_back(model);
         let newest = snapshot.stamp.monotonic_ns;
         self.last = Some(snapshot);
@@ -100,6 +102,16 @@ impl Timeline {
     /// Numbers for sparklines.
     pub(super) fn trend(&self) -> &Trend {
         &self.trend
+    }
+
+    /// The kills that were seen.
+    pub(super) fn kills(&self) -> &Kills {
+        &self.kills
+    }
+
+    /// When the newest snapshot was taken that this screen has seen.
+    pub(super) fn newest(&self) -> Option<Stamp> {
+        self.models.back().map(|m| m.stamp)
     }
 
     /// When the first snapshot was taken that this screen has seen.

@@ -3,6 +3,7 @@
 //! Bytes, except where a doc comment says other: the kernel's pages were multiplied by [`OomReport::page_size`]. A part that
 //! this kernel does not print, or that was cut off, is `None` or empty; [`OomReport::cut`] says so in the second case.
 
+mod event;
 pub mod kill;
 pub mod memcg;
 pub mod request;
@@ -189,6 +190,8 @@ pub enum Cut {
     NoBegin,
     /// Too many lines came that belong to something else.
     Drowned,
+    /// There is no log of it: only the event of the probe.
+    EventOnly,
 }
 
 impl OomReport {

@@ -238,6 +238,20 @@ impl Strip {
         self.field(Field::new(about, text, missing), Tone::Plain)
     }
 
+    /// A number whose look differs from its text, in pieces that stand together whatever the room.
+    pub(super) fn pieces(
+        mut self,
+        about: &About,
+        text: impl Into<String>,
+        pieces: impl IntoIterator<Item = (String, Tone)>,
+    ) -> Self {
+        self.fields.push(Field::new(about, text.into(), false));
+        let field = Some(self.fields.len() - 1);
+        let piece = |(text, tone)| Piece { text, ink: Ink::Tone(tone), field, may_be_cut: true };
+        self.pieces.extend(pieces.into_iter().map(piece));
+        self
+    }
+
     /// A number of which only the data tells what it is: its name, what it is with its unit, its source.
     pub(super) fn told(
         self,

@@ -12,14 +12,14 @@ use super::{
     draw::{self, View},
     header::{Position, Status},
     keymap::Action,
-    panes::PANES,
+    panes::{PANES, by_name},
     screen::{Overlay, Screen},
     theme::{ASCII, Theme, UNICODE},
     timeline::Timeline,
 };
 use crate::{
-    diagnose::RULES,
-    snapshot::{Snapshot, coverage::ProbeState},
+    diagnose::{RULES, oom::explain},
+    snapshot::{Snapshot, coverage::ProbeState, oom_report::OomReport},
 };
 
 /// A screen with all that it shows.
@@ -133,6 +133,58 @@ fn the_chosen_row_sort_filter_zoom_and_detail() {
     stage.screen.erase(true);
     "usage < 1 GiB".chars().for_each(|c| stage.screen.write(c));
     insta::assert_snapshot!("memory_filter_80x12", stage.text(80, 12));
+}
+
+#[test]
+fn a_kill_opens_into_what_oom_explain_says_of_it() {
+    let mut stage = Stage::new(by_name("oom").unwrap(), fixtures::busy(12));
+    stage.act(&[Action::Rows(1), Action::Detail], 80, 24);
+    let text = stage.text(80, 24);
+    insta::assert_snapshot!("explained_80x24", text);
+    let kill = stage.timeline.kills().newest_first().nth(1).unwrap().clone();
+    let report = OomReport::from(&kill.event);
+    let said = crate::output::oom::lines(&explain(&report), &report, Some(76));
+    for line in said.iter().take(10) {
+        assert!(text.contains(line.text.trim()), "{line:?}\n{text}");
+    }
+    // It stays the explanation of the same kill when others come.
+    stage.timeline.push(fixtures::busy(20).remove(19));
+    assert_eq!(stage.text(80, 24).lines().nth(6), text.lines().nth(6));
+    stage.act(&[Action::Last], 80, 24);
+    assert!(stage.text(80, 24).contains("NOT KNOWN"));
+    for (width, height) in [(0, 0), (1, 1), (2, 2), (5, 4), (17, 6), (40, 10), (500, 200)] {
+        stage.buffer(width, height);
+    }
+    stage.act(&[Action::Back], 80, 24);
+    assert_eq!(stage.screen.overlay, None);
+}
+
+#[test]
+fn kills_stand_where_they_were_and_the_moment_that_is_shown_among_them() {
+    let mut stage = Stage::new(by_name("oom").unwrap(), fixtures::busy(30));
+    stage.timeline.step(-12);
+    insta::assert_snapshot!("oom_paused_120x30", stage.text(120, 30));
+    // Details of some were lost: they are counted where they were.
+    let lossy = fixtures::busy(30).into_iter().enumerate().map(|(i, mut s)| {
+        let oom = s.oom.as_mut().unwrap();
+        oom.kills += if i >= 20 { 300 } else { 0 };
+        oom.recent.retain(|k| k.sequence < 4);
+        s
+    });
+    let text = Stage::new(by_name("oom").unwrap(), lossy.collect()).text(120, 30);
+    let line = text.lines().find(|l| l.contains("kills without details")).unwrap();
+    assert!(line.contains(" 305 ") && line.contains('+'), "{text}");
+}
+
+#[test]
+fn a_host_without_kills_says_what_is_watched_and_since_when() {
+    let none = fixtures::busy(5).into_iter().map(|mut s| {
+        s.oom.as_mut().unwrap().kills = 0;
+        s.oom.as_mut().unwrap().recent.clear();
+        s
+    });
+    let text = Stage::new(by_name("oom").unwrap(), none.collect()).text(80, 24);
+    insta::assert_snapshot!("no_kill_80x24", text);
 }
 
 #[test]

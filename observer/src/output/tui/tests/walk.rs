@@ -82,6 +82,12 @@ const UNITS: &[&str] = &[
     "read its cache",
 ];
 
+/// Opens the details of the chosen row, and closes what lies over the pane where they are more than a few lines.
+fn open_details(stage: &mut Stage) {
+    stage.act(&[Action::Detail], 160, 50);
+    stage.screen.overlay = None;
+}
+
 /// Does what a key would and draws.
 fn press(stage: &mut Stage, action: Action, width: u16, height: u16) {
     stage.screen.apply(action, &stage.facts);
@@ -149,7 +155,7 @@ fn every_number_tells_its_unit_and_source_and_a_missing_one_why() {
     for snapshots in hosts {
         for (place, pane) in PANES.iter().enumerate() {
             let mut stage = Stage::new(place, snapshots.clone());
-            stage.act(&[Action::Detail], 160, 50);
+            open_details(&mut stage);
             let helps = helps(&mut stage, 160, 50);
             assert!(helps.len() > 10, "{}: {helps:?}", pane.name);
             wrong.extend(helps.iter().filter_map(|h| Some(format!("{}: {}: {h}", pane.name, fault(h)?))));
@@ -179,7 +185,7 @@ fn every_sign_of_something_missing_can_be_asked_why() {
     for snapshots in degraded() {
         for (place, pane) in PANES.iter().enumerate() {
             let mut stage = Stage::new(place, snapshots.clone());
-            stage.act(&[Action::Detail], 160, 50);
+            open_details(&mut stage);
             let whys = helps(&mut stage, 160, 50).iter().filter(|h| h.contains("is not known: ")).count();
             stage.act(&[Action::Table(0)], 160, 50);
             let text = stage.text(160, 50);

@@ -1,0 +1,145 @@
+//! OOM kills, newest first: who asked for memory, who was killed, and which reclaim came before.
+
+mod by_time;
+mod kills;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use self::kills::KILLS;
+use super::Pane;
+use crate::{
+    output::tui::{
+        cells,
+        context::{Context, Facts},
+        kills::Key,
+        screen::Stop,
+        stack,
+        strip::{About, Strip},
+        table::{Cell, Column, Origin, Table},
+        text::Cut,
+        theme::Tone,
+    },
+    snapshot::{coverage::Source, oom::OomTask},
+};
+
+pub(super) const PANE: Pane = Pane {
+    name: "oom",
+    title: "OOM",
+    short: "OOM",
+    lists_findings: false,
+    first_table: 0,
+    tables: &[("Kills", KILLS), ("Cgroups with kills", CGROUPS)],
+    draw,
+};
+
+fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
+    let known = kills::known(ctx);
+    let table = kills::kills(ctx, &known);
+    let state = ctx.state.of(0);
+    let order = table.order(&state, &ctx.state.filter);
+    let chosen = order.get(state.row.min(order.len().saturating_sub(1)));
+    let chosen = chosen.and_then(|i| known.get(*i)).map(|k| Key::of(&k.event));
+    let most = usize::from(area.height / LINES_A_CGROUP).max(1);
+    let mut signs = counts(ctx);
+    signs.extend(by_time::lines(ctx, usize::from(area.width), most, chosen));
+    let facts = stack::draw(ctx, area, buf, &signs, &[table, cgroups(ctx)]);
+    // Of the other table a row is no kill.
+    Facts { opens: chosen.filter(|_| ctx.state.table == 0 || ctx.state.stop != Stop::Table), ..facts }
+}
+
+/// Lines of the pane for each cgroup on the axis of time.
+const LINES_A_CGROUP: u16 = 8;
+
+/// Whether a moment lies in the interval that is shown; `None` if there is none.
+fn at(ctx: &Context<'_>, monotonic_ns: u64) -> Option<bool> {
+    let now = ctx.model.stamp.monotonic_ns;
+    let length = (ctx.model.interval?.seconds * 1e9) as u64;
+    Some(monotonic_ns <= now && monotonic_ns > now.saturating_sub(length))
+}
+
+/// The memory cgroup of a task: its path, or its number where no path is known.
+fn cgroup_of(task: &OomTask) -> Option<String> {
+    match (&task.cgroup_path, task.cgroup) {
+        (Some(path), _) => Some(path.to_string()),
+        (None, Some(id)) => Some(format!("id {} (its path is not known)", id.0)),
+        (None, None) => None,
+    }
+}
+
+const OOM: Origin = ("oom", &[Source::VMSTAT]);
+const SINCE: About =
+    About::new("kills", "number of kills since the probe was attached", "tracepoint oom:mark_victim", OOM);
+const KEPT: About =
+    About::new("details kept", "number of kills whose details are kept, the newest", "ring buffer of the probe", OOM);
+const LOST: About = About::new(
+    "details lost",
+    "number of kills whose details found no place in the ring buffer",
+    "counter of the probe",
+    OOM,
+);
+const OF_KERNEL: About = About::new(
+    "oom_kill",
+    "number of kills in the interval, as the kernel counts them",
+    "/proc/vmstat oom_kill",
+    ("memory", &[Source::VMSTAT]),
+);
+
+fn counts(ctx: &Context<'_>) -> Vec<Strip> {
+    let bad_if = |n: u64, otherwise| if n > 0 { Tone::Bad } else { otherwise };
+    let count =
+        |strip: Strip, about: &About, n: u64, otherwise| strip.words(about, n.to_string(), bad_if(n, otherwise));
+    let line = match &ctx.model.oom {
+        Some(oom) => {
+            let strip =
+                count(Strip::default().label("Kills since the probe was attached "), &SINCE, oom.kills, Tone::Good);
+            let kept = oom.recent.len().to_string();
+            let strip = strip.label("  details kept ").words(&KEPT, kept, Tone::Plain);
+            count(strip.label("  details lost "), &LOST, oom.events_lost, Tone::Plain)
+        }
+        None => Strip::default().label_toned("Kills ", Tone::Warn).missing(&SINCE, ctx),
+    };
+    let second = Strip::default().label("oom_kill of /proc/vmstat  ");
+    let second = match ctx.model.memory.vm.oom_kills {
+        Some(n) => count(second, &OF_KERNEL, n, Tone::Plain).label(" in this interval"),
+        None => second.words_or_unknown(&OF_KERNEL, None::<String>),
+    };
+    vec![line, second]
+}
+
+const CGROUPS: &[Column] = &[
+    Column::text("cgroup", 20, "path of the memory cgroup: the folders of the hierarchy").cut(Cut::Start),
+    Column::number("kills", 6, "kills that the cgroup counts: memory.oom_control (v1), memory.events (v2)"),
+    Column::number("in interval", 11, "kills in the interval: the same"),
+    Column::number("usage", 9, "bytes charged: memory.usage_in_bytes (v1), memory.current (v2)"),
+    Column::number("limit", 9, "bytes, hard limit: memory.limit_in_bytes (v1), memory.max (v2)"),
+    Column::number(
+        "limit hits/s",
+        12,
+        "times a second that the limit was met: memory.failcnt (v1), memory.events max (v2)",
+    )
+    .rank(1),
+];
+
+/// Cgroups that have seen a kill, as the cgroup files count them: this needs no probe.
+fn cgroups<'a>(ctx: &Context<'a>) -> Table<'a> {
+    let list = ctx.model.cgroups.as_deref();
+    let hit = list.unwrap_or_default().iter().filter(|c| c.now.oom_kills.is_some_and(|n| n > 0));
+    let counted = list.unwrap_or_default().iter().any(|c| c.now.oom_kills.is_some());
+    Table::new("Cgroups with kills", CGROUPS)
+        .from("cgroups", &[Source::CGROUPS])
+        .rows(hit.map(|c| {
+            vec![
+                Cell::text(c.now.path.as_str()),
+                cells::trouble(c.now.oom_kills.map(|n| n as f64)),
+                cells::trouble(c.oom_kills.map(|n| n as f64)),
+                cells::bytes(c.now.usage),
+                if c.now.unlimited { Cell::text("none").tone(Tone::Dim) } else { cells::bytes(c.now.limit) },
+                cells::rate(c.limit_hits),
+            ]
+        }))
+        .empty(match (list, counted) {
+            (Some(_), true) => "no cgroup that exists has seen a kill".into(),
+            (Some(_), false) => "the cgroup files tell of no kills: no memory cgroup has the count".into(),
+            (None, _) => Strip::reason(ctx.no_data("cgroups", &[Source::CGROUPS])),
+        })
+}

@@ -1,0 +1,62 @@
+//! What the event of the probe alone tells, in the form of a report: who asked, who was killed, and no more.
+
+use super::{Constraint, Cut, Decision, Gfp, Kill, OomReport, Origin, Request, Stamp};
+use crate::snapshot::{
+    Name,
+    oom::{OomKill, OomReclaim},
+    reclaim::ReclaimKind,
+};
+
+/// The tracepoint, where a log has its name.
+const SOURCE: &str = "tracepoint oom:mark_victim";
+
+impl From<&OomKill> for OomReport {
+    /// The kernel's own report says far more; this is for a kill whose report was not found.
+    fn from(kill: &OomKill) -> Self {
+        let last = kill.last_reclaim.as_ref();
+        let victim = &kill.victim;
+        let stamp = Stamp { boot_ns: Some(kill.monotonic_ns), wall: None };
+        let comm = victim.comm.clone().unwrap_or_default();
+        Self {
+            origin: Origin { source: SOURCE.into(), begin: stamp.clone(), end: stamp, ..Origin::default() },
+            request: Some(Request {
+                comm: kill.trigger.comm.clone().unwrap_or_default(),
+                tid: Some(kill.trigger.tid),
+                gfp: last.map(|r| Gfp { bits: r.gfp.into(), names: Vec::new() }),
+                order: last.and_then(|r| i32::try_from(r.order).ok()),
+                ..Request::default()
+            }),
+            decision: Some(Decision {
+                // Whether the nodes of a cpuset or of a policy were meant, the event does not tell.
+                constraint: last.and_then(constraint).unwrap_or(Constraint::Other("not in the event".into())),
+                task_memcg: victim.cgroup_path.clone(),
+                task: victim.comm.clone(),
+                pid: Some(victim.pid.unwrap_or(victim.tid)),
+                ..Decision::default()
+            }),
+            kills: vec![Kill {
+                pid: victim.pid.unwrap_or(victim.tid),
+                comm,
+                reason: last.map_or_else(Name::default, |r| reason(r).into()),
+                ..Kill::default()
+            }],
+            cut: Some(Cut::EventOnly),
+            ..Self::default()
+        }
+    }
+}
+
+fn constraint(reclaim: &OomReclaim) -> Option<Constraint> {
+    match reclaim.kind {
+        ReclaimKind::Memcg => Some(Constraint::Memcg),
+        ReclaimKind::Direct => None,
+    }
+}
+
+/// The kernel's words for a kill that follows such a reclaim.
+fn reason(reclaim: &OomReclaim) -> &'static str {
+    match reclaim.kind {
+        ReclaimKind::Memcg => "Memory cgroup out of memory",
+        ReclaimKind::Direct => "",
+    }
+}
