@@ -11,7 +11,7 @@ use crate::{
         Model,
         eviction::{Driver, Eviction, Victim},
     },
-    snapshot::{Name, coverage::Source},
+    snapshot::{CgroupId, Name, coverage::Source},
     units,
 };
 
@@ -59,47 +59,50 @@ fn over(models: &[Model]) -> Option<Vec<Eviction>> {
     if all <= 0.0 {
         return None;
     }
-    let mut scopes: BTreeMap<Option<&Name>, Eviction> = BTreeMap::new();
+    let mut scopes: BTreeMap<Option<&Name>, Sums> = BTreeMap::new();
     for (eviction, seconds) in told.iter().flat_map(|(evictions, seconds)| evictions.iter().map(move |e| (e, seconds)))
     {
-        let part = seconds / all;
-        let empty =
-            || Eviction { refaults: 0.0, victims: Vec::new(), drivers: Vec::new(), scope: eviction.scope.clone() };
-        let sum = scopes.entry(eviction.scope.as_ref()).or_insert_with(empty);
-        sum.refaults += eviction.refaults * part;
+        scopes.entry(eviction.scope.as_ref()).or_default().add(eviction, seconds / all);
+    }
+    Some(scopes.into_iter().map(|(scope, sums)| sums.ranked(scope.cloned())).collect())
+}
+
+/// Evictions of one scope, summed. By cgroup: a host has thousands.
+#[derive(Debug, Default)]
+struct Sums {
+    refaults: f64,
+    victims: BTreeMap<CgroupId, Victim>,
+    drivers: BTreeMap<Option<CgroupId>, Driver>,
+}
+
+impl Sums {
+    /// Adds the evictions of a part of the time, 0 to 1.
+    fn add(&mut self, eviction: &Eviction, part: f64) {
+        self.refaults += eviction.refaults * part;
         for victim in &eviction.victims {
-            let known = sum.victims.iter_mut().find(|v| v.cgroup == victim.cgroup);
-            match known {
-                Some(known) => known.refaults += victim.refaults * part,
-                None => sum.victims.push(Victim { refaults: victim.refaults * part, ..victim.clone() }),
-            }
+            let sum = self.victims.entry(victim.cgroup).or_insert_with(|| Victim { refaults: 0.0, ..victim.clone() });
+            sum.refaults += victim.refaults * part;
         }
         for driver in &eviction.drivers {
-            let scaled = Driver {
-                allocated: driver.allocated * part,
-                kswapd_requests: driver.kswapd_requests.map(|n| n * part),
-                reclaimed: driver.reclaimed.map(|n| n * part),
-                ..driver.clone()
-            };
-            match sum.drivers.iter_mut().find(|d| d.cgroup == driver.cgroup) {
-                Some(known) => {
-                    known.allocated += scaled.allocated;
-                    known.kswapd_requests = added(known.kswapd_requests, scaled.kswapd_requests);
-                    known.reclaimed = added(known.reclaimed, scaled.reclaimed);
-                }
-                None => sum.drivers.push(scaled),
-            }
+            let none = || Driver { allocated: 0.0, kswapd_requests: None, reclaimed: None, ..driver.clone() };
+            let sum = self.drivers.entry(driver.cgroup).or_insert_with(none);
+            sum.allocated += driver.allocated * part;
+            sum.kswapd_requests = added(sum.kswapd_requests, driver.kswapd_requests.map(|n| n * part));
+            sum.reclaimed = added(sum.reclaimed, driver.reclaimed.map(|n| n * part));
         }
     }
-    let ranked = scopes.into_values().map(|mut sum| {
-        let allocated: f64 = sum.drivers.iter().map(|d| d.allocated).sum();
-        sum.victims.iter_mut().for_each(|v| v.share = v.refaults / sum.refaults);
-        sum.drivers.iter_mut().for_each(|d| d.share = d.allocated / allocated);
-        sum.victims.sort_by(|a, b| b.refaults.total_cmp(&a.refaults).then(a.cgroup.cmp(&b.cgroup)));
-        sum.drivers.sort_by(|a, b| b.allocated.total_cmp(&a.allocated).then(a.cgroup.cmp(&b.cgroup)));
-        sum
-    });
-    Some(ranked.collect())
+
+    /// The same with shares, most first.
+    fn ranked(self, scope: Option<Name>) -> Eviction {
+        let mut victims: Vec<_> = self.victims.into_values().collect();
+        let mut drivers: Vec<_> = self.drivers.into_values().collect();
+        let allocated: f64 = drivers.iter().map(|d| d.allocated).sum();
+        victims.iter_mut().for_each(|v| v.share = v.refaults / self.refaults);
+        drivers.iter_mut().for_each(|d| d.share = d.allocated / allocated);
+        victims.sort_by(|a, b| b.refaults.total_cmp(&a.refaults).then(a.cgroup.cmp(&b.cgroup)));
+        drivers.sort_by(|a, b| b.allocated.total_cmp(&a.allocated).then(a.cgroup.cmp(&b.cgroup)));
+        Eviction { scope, refaults: self.refaults, victims, drivers }
+    }
 }
 
 /// The sum of what is known.

@@ -1,17 +1,17 @@
 //! A memory cgroup is at its limit: with page cache that reclaim can take, or without any.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Evidence, Finding, Outcome, Rule, Severity, Window,
-    common::{cgroup, mean, needs_interval, no_source, process, top_allocator},
+    common::{cgroup, needs_interval, no_source, process, top_allocator, weighted},
 };
 use crate::{
     model::{
         Model,
-        cgroup::{AT_LIMIT, Cgroup},
+        cgroup::{AT_LIMIT, Cgroup, parent},
     },
-    snapshot::{Name, cgroup::Hierarchy, coverage::Source},
+    snapshot::{CgroupId, cgroup::Hierarchy, coverage::Source},
     units,
 };
 
@@ -59,18 +59,52 @@ fn check(window: &Window<'_>) -> Outcome {
     let met = |c: &&Cgroup| c.met_its_limit() || c.high_hits.is_some_and(|hits| hits > 0.0);
     let met: HashSet<_> =
         models.iter().filter_map(|m| m.cgroups.as_ref()).flatten().filter(met).map(|c| c.now.id).collect();
+    let seen: Vec<_> = models.iter().map(|model| Seen::new(model, &met)).collect();
     let candidates = cgroups.iter().filter(|row| met.contains(&row.now.id));
-    let worst = candidates.filter_map(|row| at_limit(models, row)).max_by(|a, b| {
+    let worst = candidates.filter_map(|row| at_limit(&seen, row)).max_by(|a, b| {
         let weight = |x: &AtLimit<'_>| (x.severity, x.hits.max(x.reclaims));
         weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal)
     });
     worst.map_or(Outcome::Quiet, |worst| Outcome::Fires(finding(window, &worst)))
 }
 
-fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
-    let of = |field: fn(&Cgroup) -> Option<f64>| {
-        mean(models, |m| m.cgroups.as_ref()?.iter().find(|c| c.now.id == row.now.id).and_then(field))
-    };
+/// One interval, by the cgroups that are looked up in it: a host has thousands.
+struct Seen<'a> {
+    model: &'a Model,
+    rows: HashMap<CgroupId, &'a Cgroup>,
+    /// Seconds stalled in each second by tasks of a cgroup. `None` without the probes.
+    stalled: Option<HashMap<CgroupId, f64>>,
+    /// The same by tasks of those below a path.
+    stalled_below: HashMap<&'a str, f64>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(model: &'a Model, wanted: &HashSet<CgroupId>) -> Self {
+        let listed = model.cgroups.iter().flatten().filter(|c| wanted.contains(&c.now.id));
+        let rows = listed.map(|c| (c.now.id, c)).collect();
+        let (mut stalled, mut stalled_below) = (HashMap::new(), HashMap::new());
+        for row in model.reclaim.iter().flat_map(|r| &r.cgroups) {
+            let ratio = row.stalls.stalled_ratio.unwrap_or(0.0);
+            if let Some(id) = row.cgroup {
+                *stalled.entry(id).or_default() += ratio;
+            }
+            let mut path = row.path.as_ref().map(|path| path.as_str());
+            while let Some(above) = path.and_then(parent) {
+                *stalled_below.entry(above).or_default() += ratio;
+                path = Some(above);
+            }
+        }
+        Self { model, rows, stalled: model.reclaim.as_ref().map(|_| stalled), stalled_below }
+    }
+}
+
+/// Mean over the intervals that can tell.
+fn mean(seen: &[Seen<'_>], rate: impl Fn(&Seen<'_>) -> Option<f64>) -> Option<f64> {
+    weighted(seen.iter().filter_map(|s| Some((rate(s)?, s.model.interval?.seconds))))
+}
+
+fn at_limit<'a>(seen: &[Seen<'_>], row: &'a Cgroup) -> Option<AtLimit<'a>> {
+    let of = |field: fn(&Cgroup) -> Option<f64>| mean(seen, |s| s.rows.get(&row.now.id).and_then(|row| field(row)));
     let hits = of(|c| c.own_limit_hits).unwrap_or(0.0);
     let reclaims = of(|c| c.limit_reclaims).unwrap_or(0.0);
     let throttled = of(|c| c.high_hits).unwrap_or(0.0) > 0.0;
@@ -82,11 +116,11 @@ fn at_limit<'a>(models: &[Model], row: &'a Cgroup) -> Option<AtLimit<'a>> {
     let limit = row.now.limit.or(row.now.high);
     let has_cache =
         row.reclaimable.zip(limit).map(|(reclaimable, limit)| reclaimable as f64 >= limit as f64 * NO_CACHE);
-    let stalled = stalled_ratio(models, row);
+    let stalled = stalled_ratio(seen, row);
     let refaults = of(|c| c.refaults).unwrap_or(0.0);
     let slowed = stalled.is_some_and(|r| r >= STALLED) || refaults >= REFAULTS;
     let exhausted = has_cache == Some(false) && (near || over_high);
-    let may_swap = models.last().is_some_and(|m| may_swap(m, row));
+    let may_swap = seen.last().is_some_and(|s| may_swap(s.model, row));
     let only_high = hits <= 0.0 && reclaims <= 0.0;
     let severity = match exhausted {
         // Made to wait by the kernel for most of the time, its tasks stand still, but none is killed.
@@ -109,13 +143,10 @@ fn may_swap(model: &Model, row: &Cgroup) -> bool {
 }
 
 /// Seconds that tasks of the cgroup, and of those below it, stalled in each second.
-fn stalled_ratio(models: &[Model], row: &Cgroup) -> Option<f64> {
-    let top = row.now.path.as_str().trim_end_matches('/');
-    let is_below = |path: &Name| path.as_str().strip_prefix(top).is_some_and(|rest| rest.starts_with('/'));
-    mean(models, |m| {
-        let all = m.reclaim.as_ref()?.cgroups.iter();
-        let inside = all.filter(|c| c.cgroup == Some(row.now.id) || c.path.as_ref().is_some_and(is_below));
-        Some(inside.filter_map(|c| c.stalls.stalled_ratio).fold(0.0, |sum, ratio| sum + ratio))
+fn stalled_ratio(seen: &[Seen<'_>], row: &Cgroup) -> Option<f64> {
+    mean(seen, |s| {
+        let own = s.stalled.as_ref()?.get(&row.now.id).copied().unwrap_or(0.0);
+        Some(own + s.stalled_below.get(row.now.path.as_str()).copied().unwrap_or(0.0))
     })
 }
 
@@ -217,7 +248,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::testing::{fired, models, snapshot_at},
-        snapshot::{self, CgroupId, Cgroups, cgroup::CgroupStat},
+        snapshot::{self, CgroupId, Cgroups, Name, cgroup::CgroupStat},
     };
 
     const LIMIT: u64 = 100 << 20;
@@ -287,6 +318,39 @@ mod tests {
         let finding = fired(check(&Window::new(&models(&[at(1), at(2)])).unwrap()));
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.verdict.contains("(memory.high)") && !finding.verdict.contains("OOM"), "{}", finding.verdict);
+    }
+
+    #[test]
+    fn stalls_of_those_below_are_its_own_and_those_of_neighbours_are_not() {
+        use crate::snapshot::reclaim::{CgroupReclaim, Reclaim, ReclaimKind, ReclaimTotals};
+        const SECOND: u64 = 1_000_000_000;
+        let at = |second: u64| {
+            let mut s = snapshot_at(second);
+            let cgroup = |id, path: &str| snapshot::Cgroup {
+                id: CgroupId(id),
+                path: Name::from(path),
+                usage: Some(LIMIT),
+                limit: Some(LIMIT),
+                own_limit_hits: Some(if id == 1 { second } else { 0 }),
+                stat: Some(CgroupStat { inactive_file: Some(LIMIT), active_file: Some(0), ..CgroupStat::default() }),
+                ..snapshot::Cgroup::default()
+            };
+            let list = vec![cgroup(1, "/web"), cgroup(2, "/web/a/b"), cgroup(3, "/webs")];
+            s.cgroups = Some(Cgroups { list, ..Cgroups::default() });
+            // 0.25 s a second in it, 0.5 below it, 8 beside it.
+            let stalled = |id, quarters: u64| CgroupReclaim {
+                cgroup: Some(CgroupId(id)),
+                kind: ReclaimKind::Direct,
+                totals: ReclaimTotals { count: second, total_ns: second * quarters * SECOND / 4, reclaimed_bytes: 0 },
+                latency_ns: snapshot::Log2Histogram::default(),
+            };
+            let by_cgroup = vec![stalled(1, 1), stalled(2, 2), stalled(3, 32)];
+            s.reclaim = Some(Reclaim { by_cgroup, ..Reclaim::default() });
+            s
+        };
+        let finding = fired(check(&Window::new(&models(&[at(1), at(2), at(4)])).unwrap()));
+        let stalled = finding.evidence.iter().find(|e| e.what.starts_with("its tasks stalled")).expect("stalls");
+        assert_eq!((finding.verdict.contains("/web "), stalled.value.as_str()), (true, "0.75"), "{}", finding.verdict);
     }
 
     #[test]

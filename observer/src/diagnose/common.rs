@@ -8,9 +8,13 @@ use crate::{
 
 /// Mean of a rate over the models that have it, weighted by their intervals.
 pub(super) fn mean(models: &[Model], rate: impl Fn(&Model) -> Option<f64>) -> Option<f64> {
-    let parts: Vec<_> = models.iter().filter_map(|m| Some((rate(m)?, m.interval?.seconds))).collect();
-    let seconds: f64 = parts.iter().map(|(_, s)| s).sum();
-    (seconds > 0.0).then(|| parts.iter().map(|(rate, s)| rate * s).sum::<f64>() / seconds)
+    weighted(models.iter().filter_map(|m| Some((rate(m)?, m.interval?.seconds))))
+}
+
+/// Mean of rates, each with the seconds that it held for.
+pub(super) fn weighted(rates: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let (amount, seconds) = rates.fold((0.0, 0.0), |sum, (rate, s)| (sum.0 + rate * s, sum.1 + s));
+    (seconds > 0.0).then(|| amount / seconds)
 }
 
 /// Mean growth of a level that grew in most of the intervals: what goes up and down is no growth. `None` if it did not, or

@@ -183,7 +183,7 @@ impl Cgroup {
 }
 
 /// The path of the cgroup above; `None` for the root.
-pub(super) fn parent(path: &str) -> Option<&str> {
+pub(crate) fn parent(path: &str) -> Option<&str> {
     match path.rsplit_once('/')? {
         ("", "") => None,
         ("", _) => Some("/"),

@@ -48,11 +48,7 @@ const REQUESTERS: &[Column] = &[
 fn requesters(out: &mut String, page: &Page<'_>, kswapd: &Kswapd) {
     if kswapd.other_requests > 0 {
         let text = plural(kswapd.other_requests, "request");
-        page.fact(
-            out,
-            "others",
-            &format!("{text} in no row"),
-        );
+        page.fact(out, "others", &format!("{text} in no row"));
     }
     if kswapd.requesters.is_empty() {
         return;
