@@ -1,5 +1,5 @@
-//! Format, lints of both sides with warnings as errors, and what dependencies are allowed to be. Needs no network once its
-//! tools are there. Every check runs, also after one has failed.
+//! Format, lints of both sides and links of the documentation with warnings as errors, and what dependencies are allowed to
+//! be. Needs no network once its tools are there. Every check runs, also after one has failed.
 
 use crate::setup::{self, Toolchain, apt};
 use crate::{ebpf, exec, paths};
@@ -16,10 +16,11 @@ type Check = fn() -> Result<()>;
 
 /// The command `lint`.
 pub(crate) fn lint() -> Result<ExitCode> {
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 5] = [
         ("format", format),
         ("clippy of the host side", clippy),
         ("clippy of the eBPF side", clippy_ebpf),
+        ("documentation", documentation),
         ("dependencies", deny),
     ];
     let mut failed = Vec::new();
@@ -45,6 +46,13 @@ fn clippy() -> Result<()> {
     ebpf::build()?;
     let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
     exec::step("clippy of the host side", exec::cargo().args(arguments))
+}
+
+/// Builds the documentation of the host side, private items included: a link that leads nowhere is an error.
+fn documentation() -> Result<()> {
+    let mut command = exec::cargo();
+    command.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    exec::step("links of the documentation", command.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 /// The eBPF package is linted for its own target, by the clippy that belongs to the compiler which builds it.

@@ -16,7 +16,7 @@ fn check(window: &Window<'_>) -> Outcome {
         return no_source(window, "memory cgroups", Source::CGROUPS);
     };
     let Some(dying) = summary.dying else {
-        let lacks = "the number of removed cgroups (cgroup.stat, or num_cgroups of /proc/cgroups)".into();
+        let lacks = "the number of removed cgroups (cgroup.stat, or num_cgroups of /proc/cgroups where the whole hierarchy is seen)".into();
         return Outcome::NoData { lacks, reason: None };
     };
     if dying < MANY || dying <= summary.listed {

@@ -1,7 +1,7 @@
 //! Recordings: snapshots in a folder, to be replayed by anything that takes a live one.
 //!
 //! A recording is a folder of segments. A segment is a header and frames, each compressed and checksummed by itself, so
-//! that a file that was cut off reads up to the cut, and damage costs the frames it hit and no others. [`format`] is the
+//! that a file that was cut off reads up to the cut, and damage costs the frames it hit and no others. [`mod@format`] is the
 //! layout, [`Writer`] and [`Reader`] are the two ends, [`Masker`] takes out what must not leave the host.
 
 pub mod error;

@@ -35,6 +35,7 @@ pub struct Cgroups {
     pub not_read: u64,
     /// Memory cgroups that were removed and still hold memory: zombies. Source: `cgroup.stat` of the root,
     /// `nr_dying_subsys_memory`, else `nr_dying_descendants` (v2); `num_cgroups` of /proc/cgroups less those listed (v1).
+    /// `None` on version 1 where only a part of the hierarchy is seen, as in a container.
     pub dying: Option<u64>,
 }
 

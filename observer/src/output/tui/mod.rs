@@ -1,6 +1,6 @@
 //! The live screen.
 //!
-//! Time and keys come in through [`app`], which owns all that changes: the [`timeline`] of models and the [`screen`] of
+//! Time and keys come in through [`app`], which owns all that changes: the `timeline` of models and the `screen` of
 //! choices. Drawing takes both by reference and gives back only where things came to stand.
 
 pub mod app;

@@ -95,6 +95,17 @@ fn cgroup_mount(line: &[u8]) -> Option<CgroupMount> {
     Some(CgroupMount { unified, names_memory, point: unescape(point), top: unescape(top) })
 }
 
+/// Inode of the first cgroup namespace (`PROC_CGROUP_INIT_INO`), in which paths begin at the root of the hierarchy.
+const FIRST_NAMESPACE: &str = "cgroup:[4026531835]";
+
+/// True if mounts show cgroups from the root of the hierarchy on. In the namespace of a container the top of what it may see
+/// is called `/`, too.
+pub fn begins_at_the_root(root: &Root) -> bool {
+    let own = std::fs::read_link(root.path("/proc/self/ns/cgroup"));
+    // A kernel without cgroup namespaces, or a folder of copied files.
+    own.map_or(true, |link| link.as_os_str() == FIRST_NAMESPACE)
+}
+
 /// Memory cgroups that the kernel counts in a hierarchy of version 1, the dying included. Source: `num_cgroups` of
 /// /proc/cgroups.
 pub fn cgroups_counted(root: &Root) -> Option<u64> {
@@ -158,6 +169,20 @@ mod tests {
         assert_eq!(choose(on_v1, &mut |_| false).unwrap().hierarchy, Hierarchy::Hybrid);
         let on_v2 = memory_mount(&Root::at(host(V2_6_12)), &mut Buffer::default()).unwrap();
         assert_eq!((on_v2.hierarchy, on_v2.point.as_slice()), (Hierarchy::V2, &b"/sys/fs/cgroup"[..]));
+    }
+
+    #[test]
+    fn in_the_namespace_of_a_container_the_top_is_not_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::at(folder.path());
+        assert!(begins_at_the_root(&root), "a kernel without such namespaces");
+        let ns = folder.path().join("proc/self/ns");
+        std::fs::create_dir_all(&ns).unwrap();
+        std::os::unix::fs::symlink("cgroup:[4026532190]", ns.join("cgroup")).unwrap();
+        assert!(!begins_at_the_root(&root));
+        std::fs::remove_file(ns.join("cgroup")).unwrap();
+        std::os::unix::fs::symlink(FIRST_NAMESPACE, ns.join("cgroup")).unwrap();
+        assert!(begins_at_the_root(&root));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Memory cgroups, version 1, version 2 and both at once.
 //!
 //! [`find`] looks for the hierarchy that carries the memory controller, [`walk`] goes through its folders, and
-//! [`v1`] and [`v2`] read the files of one cgroup. What [`kept`] has room for stays open between two readings.
+//! [`v1`] and [`v2`] read the files of one cgroup. What `kept` has room for stays open between two readings.
 
 pub mod find;
 mod kept;
@@ -85,8 +85,10 @@ impl CgroupReader {
     }
 
     /// Version 1 counts a cgroup of the hierarchy until the last of its memory is gone: what is not listed any more is dying.
+    /// Where only a part of the hierarchy is seen the others are not listed either, and nobody knows.
     fn dying_v1(&self, cgroups: &Cgroups) -> Option<u64> {
-        let whole = self.mount.top == b"/" && self.mount.hierarchy != Hierarchy::V2;
+        let v1 = self.mount.hierarchy != Hierarchy::V2;
+        let whole = v1 && self.mount.top == b"/" && find::begins_at_the_root(&self.root);
         let counted = whole.then(|| find::cgroups_counted(&self.root)).flatten()?;
         Some(counted.saturating_sub(cgroups.list.len() as u64 + cgroups.not_read))
     }

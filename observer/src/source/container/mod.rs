@@ -1,4 +1,4 @@
-//! Which container, pod or service a cgroup belongs to: [`path`] tells it from the cgroup's path, [`files`] asks the files
+//! Which container, pod or service a cgroup belongs to: `path` tells it from the cgroup's path, `files` asks the files
 //! of the runtime for names. No runtime is talked to.
 
 mod files;

@@ -1,4 +1,4 @@
-//! Memory of the host: /proc/meminfo, /proc/vmstat, /proc/buddyinfo; zones are in [`super::zoneinfo`].
+//! Memory of the host: /proc/meminfo, /proc/vmstat, /proc/buddyinfo; zones are in [`mod@super::zoneinfo`].
 
 use crate::snapshot::Name;
 use crate::snapshot::memory::{Buddy, Meminfo, Vmstat};
