@@ -6,6 +6,7 @@
 mod coverage;
 mod memory;
 mod network;
+mod oom;
 mod reclaim;
 mod users;
 
@@ -113,7 +114,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         shrinkers: Some(reclaim::shrinkers(n)),
         retries: Some(reclaim::retries(n, names)),
         oom: Some(reclaim::oom(n, names)),
-        oom_watch: None,
+        oom_watch: Some(oom::watch(n, names)),
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
         coverage: coverage::of_much(),

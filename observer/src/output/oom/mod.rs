@@ -1,6 +1,7 @@
 //! OOM kills, explained for people: text, Markdown, one line each.
 
 mod details;
+pub mod kills;
 mod list;
 mod markdown;
 mod text;

@@ -3,10 +3,11 @@
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::layout::{Position, Rect};
 
-use super::{kills::Key, screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, trend::Point};
+use super::{screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, trend::Point};
 use crate::{
     diagnose::Diagnosis,
     model::Model,
+    output::oom::kills::Key,
     snapshot::{Stamp, coverage::ProbeState},
 };
 
@@ -139,9 +140,15 @@ impl Context<'_> {
 
     /// Time of day of a moment of `CLOCK_MONOTONIC` in the boot of the model.
     pub(super) fn time_of_day_monotonic(&self, monotonic_ns: u64) -> String {
-        let Stamp { monotonic_ns: now, realtime_ns, .. } = self.model.stamp;
-        self.time_of_day(realtime_ns.saturating_sub(now.saturating_sub(monotonic_ns)))
+        at_monotonic(self.model.stamp, monotonic_ns, self.zone)
     }
+}
+
+/// Time of day of a moment of `CLOCK_MONOTONIC`, by the two clocks of another moment of the same boot.
+pub(super) fn at_monotonic(known: Stamp, monotonic_ns: u64, zone: &TimeZone) -> String {
+    let before = known.monotonic_ns.saturating_sub(monotonic_ns);
+    let after = monotonic_ns.saturating_sub(known.monotonic_ns);
+    time_of_day(known.realtime_ns.saturating_sub(before).saturating_add(after), zone)
 }
 
 /// Why a part of the snapshot is missing; `None` if coverage knows no reason.

@@ -1,26 +1,42 @@
 //! Why a process was killed, as `observer oom explain` tells it.
 
+use std::sync::Arc;
+
 use ratatui::text::Line;
 
 use super::{
+    context::at_monotonic,
     draw::View,
-    kills::Key,
     text::{width, wrap},
     theme::{Theme, Tone},
 };
 use crate::{
-    diagnose::oom::explain,
-    output::{oom, text::Paint},
+    output::{
+        oom::{
+            self,
+            kills::{Account, Key},
+        },
+        text::Paint,
+    },
     snapshot::oom_report::OomReport,
 };
+
+/// What stands above it: the moment as a time of day, which no report has.
+pub(super) fn title(view: &View<'_>, kill: Key) -> String {
+    match view.timeline.newest() {
+        Some(now) => format!(" Why it was killed, {} ", at_monotonic(now, kill.monotonic_ns, view.zone)),
+        None => " Why it was killed ".to_owned(),
+    }
+}
 
 /// The explanation of a kill, in lines of at most so many columns.
 pub(super) fn lines(view: &View<'_>, kill: Key, room: usize) -> Vec<Line<'static>> {
     let Some(kill) = view.timeline.kills().get(kill) else {
         return vec![Line::styled("this kill is no longer kept", view.theme.style(Tone::Dim))];
     };
-    let report = OomReport::from(&kill.event);
-    let lines = oom::lines(&explain(&report), &report, Some(room));
+    let of_event = || kill.event.as_ref().map(|event| Arc::new(Account::new(OomReport::from(event))));
+    let Some(account) = kill.account.clone().or_else(of_event) else { return Vec::new() };
+    let lines = oom::lines(&account.explanation, &account.report, Some(room));
     lines.into_iter().flat_map(|line| shown(line, view.theme, room)).collect()
 }
 

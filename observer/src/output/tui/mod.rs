@@ -13,7 +13,6 @@ mod filter;
 mod header;
 pub mod keymap;
 mod keys;
-mod kills;
 mod laid;
 pub mod log;
 mod numbers;

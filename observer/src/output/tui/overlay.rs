@@ -32,10 +32,10 @@ pub(super) fn draw(overlay: Overlay, view: &View<'_>, facts: &Facts, area: Rect,
     let place = Rect { x: area.x + margin, width: area.width - 2 * margin, ..area };
     let room = usize::from(place.width).saturating_sub(4);
     let (title, lines) = match overlay {
-        Overlay::Help => (" Help ", help(theme)),
-        Overlay::Coverage => (" Coverage ", coverage(view.timeline.model(), theme, room)),
-        Overlay::Numbers => (" Numbers ", numbers::lines(screen.pane, facts, theme, room)),
-        Overlay::Explanation(kill) => (" Why it was killed ", explained::lines(view, kill, room)),
+        Overlay::Help => (" Help ".to_owned(), help(theme)),
+        Overlay::Coverage => (" Coverage ".to_owned(), coverage(view.timeline.model(), theme, room)),
+        Overlay::Numbers => (" Numbers ".to_owned(), numbers::lines(screen.pane, facts, theme, room)),
+        Overlay::Explanation(kill) => (explained::title(view, kill), explained::lines(view, kill, room)),
     };
     let wanted = if is_whole { u16::MAX } else { u16::try_from(lines.len() + 2).unwrap_or(u16::MAX) };
     let place = Rect { height: wanted.min(area.height), ..place };

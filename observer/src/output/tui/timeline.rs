@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::{kills::Kills, trend::Trend};
+use super::trend::Trend;
 use crate::{
     diagnose::{Diagnosis, diagnose},
     model::Model,
+    output::oom::kills::Kills,
     snapshot::{Snapshot, Stamp},
 };
 

@@ -60,3 +60,27 @@ fn reason(reclaim: &OomReclaim) -> &'static str {
         ReclaimKind::Direct => "",
     }
 }
+
+impl OomReport {
+    /// True if this report tells of the kill of that event: the victim is one of its victims by process id and name, and the
+    /// times are near. The clock of the kernel's log is not `CLOCK_MONOTONIC`, and after months they are minutes apart.
+    /// Within seconds the process id is enough: the log has its own way to write a name with control characters.
+    pub fn tells_of(&self, kill: &OomKill) -> bool {
+        /// Farther apart is another kill of a process that got the same id.
+        const NEAR_NS: u64 = 900 * 1_000_000_000;
+        const AT_ONCE_NS: u64 = 5 * 1_000_000_000;
+        let times = [self.origin.begin.boot_ns, self.origin.end.boot_ns];
+        let apart = times.into_iter().flatten().map(|ns| ns.abs_diff(kill.monotonic_ns)).max();
+        if apart.is_some_and(|ns| ns > NEAR_NS) {
+            return false;
+        }
+        let at_once = apart.is_some_and(|ns| ns < AT_ONCE_NS);
+        let victim = &kill.victim;
+        let pid = victim.pid.unwrap_or(victim.tid);
+        let is_named = |comm: &Name| at_once || victim.comm.as_ref().is_none_or(|c| c == comm);
+        let killed = self.kills.iter().any(|k| k.pid == pid && is_named(&k.comm));
+        let chosen =
+            || self.decision.as_ref().is_some_and(|d| d.pid == Some(pid) && d.task.as_ref().is_none_or(is_named));
+        killed || chosen()
+    }
+}

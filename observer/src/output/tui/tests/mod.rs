@@ -18,8 +18,9 @@ use super::{
     timeline::Timeline,
 };
 use crate::{
-    diagnose::{RULES, oom::explain},
-    snapshot::{Snapshot, coverage::ProbeState, oom_report::OomReport},
+    diagnose::RULES,
+    output::oom,
+    snapshot::{Snapshot, coverage::ProbeState},
 };
 
 /// A screen with all that it shows.
@@ -142,8 +143,8 @@ fn a_kill_opens_into_what_oom_explain_says_of_it() {
     let text = stage.text(80, 24);
     insta::assert_snapshot!("explained_80x24", text);
     let kill = stage.timeline.kills().newest_first().nth(1).unwrap().clone();
-    let report = OomReport::from(&kill.event);
-    let said = crate::output::oom::lines(&explain(&report), &report, Some(76));
+    let account = kill.account.as_ref().expect("the kernel's log tells of it");
+    let said = oom::lines(&account.explanation, &account.report, Some(76));
     for line in said.iter().take(10) {
         assert!(text.contains(line.text.trim()), "{line:?}\n{text}");
     }
@@ -152,6 +153,9 @@ fn a_kill_opens_into_what_oom_explain_says_of_it() {
     assert_eq!(stage.text(80, 24).lines().nth(6), text.lines().nth(6));
     stage.act(&[Action::Last], 80, 24);
     assert!(stage.text(80, 24).contains("NOT KNOWN"));
+    // Of another one there is the event alone.
+    stage.act(&[Action::Back, Action::First, Action::Rows(1), Action::Detail], 80, 24);
+    insta::assert_snapshot!("explained_by_event_80x24", stage.text(80, 24));
     for (width, height) in [(0, 0), (1, 1), (2, 2), (5, 4), (17, 6), (40, 10), (500, 200)] {
         stage.buffer(width, height);
     }
@@ -169,6 +173,7 @@ fn kills_stand_where_they_were_and_the_moment_that_is_shown_among_them() {
         let oom = s.oom.as_mut().unwrap();
         oom.kills += if i >= 20 { 300 } else { 0 };
         oom.recent.retain(|k| k.sequence < 4);
+        s.oom_watch = None;
         s
     });
     let text = Stage::new(by_name("oom").unwrap(), lossy.collect()).text(120, 30);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{OOM, at, cgroup_of};
 use crate::{
-    output::tui::{
-        context::Context,
-        kills::Key,
-        strip::{About, Strip},
-        text::{Cut, fit, width},
-        theme::Tone,
+    output::{
+        oom::kills::Key,
+        tui::{
+            context::Context,
+            strip::{About, Strip},
+            text::{Cut, fit, width},
+            theme::Tone,
+        },
     },
     units,
 };
@@ -27,15 +29,19 @@ const COLUMN: About = About::new("column", "time that one column stands for", "C
 const VICTIMS: About = About::new(
     "killed in",
     "path of the memory cgroup of the victims; kills without details are those of which only the count is known",
-    "task_struct cgroups",
+    "task_struct cgroups, oom-kill:task_memcg of the kernel's log",
     OOM,
 );
-const COUNT: About =
-    About::new("kills", "number of kills on this line", "tracepoint oom:mark_victim, /proc/vmstat oom_kill", OOM);
+const COUNT: About = About::new(
+    "kills",
+    "number of kills on this line",
+    "tracepoint oom:mark_victim, the kernel's log, /proc/vmstat oom_kill",
+    OOM,
+);
 const MARKS: About = About::new(
     "kills by time",
     "number of kills in each column, + for ten or more; the chosen kill is underlined, and where an older moment is shown a bar stands at it",
-    "tracepoint oom:mark_victim, /proc/vmstat oom_kill",
+    "tracepoint oom:mark_victim, the kernel's log, /proc/vmstat oom_kill",
     OOM,
 );
 
@@ -144,9 +150,9 @@ fn rows(ctx: &Context<'_>, axis: &Axis, most: usize, chosen: Option<Key>) -> Vec
     };
     let mut by_cgroup: BTreeMap<String, Row> = BTreeMap::new();
     for kill in ctx.timeline.kills().newest_first() {
-        let name = cgroup_of(&kill.event.victim).unwrap_or_else(|| units::UNKNOWN.to_owned());
-        let ns = kill.event.monotonic_ns;
-        let is_chosen = chosen == Some(Key::of(&kill.event));
+        let name = cgroup_of(&kill.victim()).unwrap_or_else(|| units::UNKNOWN.to_owned());
+        let ns = kill.key.monotonic_ns;
+        let is_chosen = chosen == Some(kill.key);
         let row = by_cgroup.entry(name).or_insert_with_key(|name| Row::new(name, axis.columns));
         row.add(axis.column(ns), Mark { chosen: is_chosen, ..mark(ns, 1) });
     }

@@ -2,14 +2,16 @@
 
 use super::{OOM, SINCE, at, cgroup_of};
 use crate::{
-    model::oom::Kill,
-    output::tui::{
-        cells,
-        context::Context,
-        strip::{About, Strip},
-        table::{Cell, Column, Table, Value},
-        text::Cut,
-        theme::Tone,
+    output::{
+        oom::kills::{Known, limit_word},
+        tui::{
+            cells,
+            context::Context,
+            strip::{About, Strip},
+            table::{Cell, Column, Origin, Table, Value},
+            text::Cut,
+            theme::Tone,
+        },
     },
     snapshot::{
         coverage::Source,
@@ -27,18 +29,19 @@ pub(super) const KILLS: &[Column] = &[
     Column::text("victim's cgroup", 16, "memory cgroup of the victim: task_struct cgroups").cut(Cut::Start),
     Column::text("asker", 16, "process whose request led to the kill and its pid: current at oom:mark_victim").rank(1),
     Column::text("asker's cgroup", 16, "memory cgroup of the asker: task_struct cgroups").cut(Cut::Start).rank(4),
-    Column::word(
-        "limit",
-        6,
-        "whose limit the last reclaim of the asker was for: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
-    ),
+    Column::word("limit", 6, LIMIT_WORDS),
     Column::number(
         "order",
         5,
-        "order of the request of that reclaim: tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}",
+        "order of the request, a block of 2^order pages; -1 of a kill by sysrq: the kernel's report, vmscan:mm_vmscan_{direct,memcg}_reclaim_begin",
     )
     .rank(5),
+    Column::word("told by", 7, "who tells of the kill: the event of oom:mark_victim, the kernel's log, or both").rank(2),
 ];
+
+const LIMIT_WORDS: &str = "whose limit refused the request: own of the victim's cgroup, above of one above it, host, cpuset, policy, \
+    sysrq; without the kernel's report memcg or direct, after the last reclaim: oom-kill: of the kernel's log, tracepoints \
+    vmscan:mm_vmscan_{direct,memcg}_reclaim_begin";
 
 fn task(t: &OomTask) -> String {
     let name = t.comm.as_ref().map_or(units::UNKNOWN, |n| n.as_str());
@@ -46,48 +49,56 @@ fn task(t: &OomTask) -> String {
 }
 
 /// The kills up to the moment that is shown, newest first.
-pub(super) fn known<'a>(ctx: &Context<'a>) -> Vec<&'a Kill> {
+pub(super) fn known<'a>(ctx: &Context<'a>) -> Vec<&'a Known> {
     let now = ctx.model.stamp.monotonic_ns;
-    ctx.timeline.kills().newest_first().filter(|k| k.event.monotonic_ns <= now).collect()
+    ctx.timeline.kills().newest_first().filter(|k| k.key.monotonic_ns <= now).collect()
 }
 
 /// The table of those kills.
-pub(super) fn kills<'a>(ctx: &Context<'a>, known: &[&'a Kill]) -> Table<'a> {
+pub(super) fn kills<'a>(ctx: &Context<'a>, known: &[&'a Known]) -> Table<'a> {
     let mut table = Table::new("Kills", KILLS).from("oom", &[Source::VMSTAT]);
     table.always_details = true;
-    let Some(oom) = &ctx.model.oom else {
-        let why = ctx.no_data("oom", &[Source::VMSTAT]);
-        return table.empty(Strip::reason(why).label(". Kills by cgroup, below, still count."));
-    };
-    let ctx = *ctx;
-    let rows = known.iter().map(|k| {
-        let tone = if at(&ctx, k.event.monotonic_ns) == Some(true) { Tone::Bad } else { Tone::Plain };
-        let last = k.event.last_reclaim.as_ref();
-        let age = ctx.model.stamp.monotonic_ns.saturating_sub(k.event.monotonic_ns) as f64 / 1e9;
-        vec![
-            cells::id(k.event.sequence),
-            Cell {
-                value: Value::Number(Some(k.event.monotonic_ns as f64)),
-                ..Cell::text(ctx.time_of_day_monotonic(k.event.monotonic_ns))
-            },
-            cells::seconds(Some(age)),
-            Cell::text(task(&k.event.victim)).tone(tone),
-            cells::cgroup(k.event.victim.cgroup_path.as_ref(), k.event.victim.cgroup),
-            Cell::text(task(&k.event.trigger)),
-            cells::cgroup(k.event.trigger.cgroup_path.as_ref(), k.event.trigger.cgroup),
-            Cell::text_or_unknown(last.map(|r| cells::kind(r.kind))),
-            Cell::number(last.map(|r| r.order.into()), |n| format!("{n:.0}")),
-        ]
-    });
+    let counted = ctx.model.oom.as_ref().map(|oom| oom.kills);
     let told = known.to_vec();
+    let ctx = *ctx;
+    let empty = match counted {
+        Some(n) if n > 0 => Strip::sentence().count(&SINCE, Some(n)).label(" kills, and the details of none were kept"),
+        Some(_) => watched(&ctx),
+        None => {
+            let why = ctx.no_data("oom", &[Source::VMSTAT]);
+            Strip::reason(why).label(". Kills by cgroup, below, still count.")
+        }
+    };
     table
-        .rows(rows)
-        .empty(if oom.kills > 0 {
-            Strip::sentence().count(&SINCE, Some(oom.kills)).label(" kills, and the details of none were kept")
-        } else {
-            watched(&ctx)
-        })
+        .rows(known.iter().map(|k| row(&ctx, k)))
+        .empty(empty)
         .details(move |i| told.get(i).map(|k| details(&ctx, k)).unwrap_or_default())
+}
+
+fn row(ctx: &Context<'_>, kill: &Known) -> Vec<Cell> {
+    let ns = kill.key.monotonic_ns;
+    let tone = if at(ctx, ns) == Some(true) { Tone::Bad } else { Tone::Plain };
+    let age = ctx.model.stamp.monotonic_ns.saturating_sub(ns) as f64 / 1e9;
+    let (victim, trigger) = (kill.victim(), kill.trigger());
+    let trigger = trigger.as_ref();
+    vec![
+        if kill.event.is_some() { cells::id(kill.key.sequence) } else { cells::count(None) },
+        Cell { value: Value::Number(Some(ns as f64)), ..Cell::text(ctx.time_of_day_monotonic(ns)) },
+        cells::seconds(Some(age)),
+        Cell::text(task(&victim)).tone(tone),
+        cells::cgroup(victim.cgroup_path.as_ref(), victim.cgroup),
+        Cell::text_or_unknown(trigger.map(task)),
+        cells::cgroup(trigger.and_then(|t| t.cgroup_path.as_ref()), trigger.and_then(|t| t.cgroup)),
+        Cell::text_or_unknown(limit(kill)),
+        Cell::number(kill.order().map(|n| n as f64), |n| format!("{n:.0}")),
+        Cell::text(kill.source()),
+    ]
+}
+
+/// Whose limit it was, in a word.
+fn limit(kill: &Known) -> Option<&'static str> {
+    let last = || kill.event.as_ref().and_then(|e| e.last_reclaim.as_ref());
+    kill.limit().and_then(limit_word).or_else(|| last().map(|r| cells::kind(r.kind)))
 }
 
 /// Nothing has happened: what was watched, and since when.
@@ -100,6 +111,10 @@ fn watched(ctx: &Context<'_>) -> Strip {
         .words(&WATCHED, "oom:mark_victim", Tone::Plain);
     let strip = match ctx.model.memory.vm.oom_kills {
         Some(_) => strip.label(", ").words(&WATCHED, "oom_kill of /proc/vmstat", Tone::Plain),
+        None => strip,
+    };
+    let strip = match ctx.model.oom_watch.as_ref().and_then(|w| w.counts.log) {
+        Some(_) => strip.label(", ").words(&WATCHED, "the kernel's log", Tone::Plain),
         None => strip,
     };
     let cgroups = ctx.model.cgroups.iter().flatten().filter(|c| c.now.oom_kills.is_some()).count();
@@ -133,29 +148,71 @@ const KILL: [About; 6] = [
     About::new("cgroup", "memory cgroup, a path, or its number where no path is known", "task_struct cgroups", OOM),
 ];
 
-fn details(ctx: &Context<'_>, k: &Kill) -> Vec<Strip> {
+fn details(ctx: &Context<'_>, kill: &Known) -> Vec<Strip> {
     let [number, time, killed, of_killed, asker, of_asker] = &KILL;
-    let event = &k.event;
-    vec![
-        Strip::sentence()
-            .label("Kill ")
-            .words(number, event.sequence.to_string(), Tone::Plain)
-            .label(" at ")
-            .words(time, ctx.time_of_day_monotonic(event.monotonic_ns), Tone::Plain)
-            .label(". Enter tells why."),
+    let head = Strip::sentence().label("Kill ");
+    let head = match &kill.event {
+        Some(event) => head.words(number, event.sequence.to_string(), Tone::Plain).label(" at "),
+        None => head.label("at "),
+    };
+    let head =
+        head.words(time, ctx.time_of_day_monotonic(kill.key.monotonic_ns), Tone::Plain).label(". Enter tells why.");
+    let (victim, trigger) = (kill.victim(), kill.trigger());
+    let mut lines = vec![
+        head,
         Strip::sentence()
             .label("killed: ")
-            .words(killed, task(&event.victim), Tone::Plain)
+            .words(killed, task(&victim), Tone::Plain)
             .label(" in cgroup ")
-            .words_or_unknown(of_killed, cgroup_of(&event.victim)),
+            .words_or_unknown(of_killed, cgroup_of(&victim)),
         Strip::sentence()
             .label("for a request of: ")
-            .words(asker, task(&event.trigger), Tone::Plain)
+            .words_or_unknown(asker, trigger.as_ref().map(task))
             .label(" in cgroup ")
-            .words_or_unknown(of_asker, cgroup_of(&event.trigger)),
-        event.last_reclaim.as_ref().map_or_else(|| "no reclaim of the asker was seen before".into(), reclaim),
-    ]
+            .words_or_unknown(of_asker, trigger.as_ref().and_then(cgroup_of)),
+    ];
+    lines.extend(kill.event.as_ref().map(|event| match &event.last_reclaim {
+        Some(last) => reclaim(last),
+        None => "no reclaim of the asker was seen before".into(),
+    }));
+    lines.push(match kill.limit() {
+        Some(limit) => Strip::sentence().words(&REFUSED, limit.sentence(), Tone::Plain),
+        None => Strip::sentence().label("whose limit it was, and what used the memory, is not known: ").words(
+            &REPORT,
+            no_report(ctx),
+            Tone::Dim,
+        ),
+    });
+    lines
 }
+
+/// Why the kernel's report of a kill is not there.
+fn no_report(ctx: &Context<'_>) -> String {
+    let (part, sources) = LOG;
+    match ctx.model.oom_watch.as_ref().map(|w| w.counts.log) {
+        Some(Some(log)) if log.records_lost > 0 => {
+            format!("the kernel's log overwrote {} records before they were read", log.records_lost)
+        }
+        Some(Some(_)) => {
+            "the kernel's log has not told of it; of a victim that was ending already it writes nothing".to_owned()
+        }
+        _ => ctx.reason(part, sources).unwrap_or_else(|| "the kernel's log was not read".to_owned()),
+    }
+}
+
+const LOG: Origin = ("oom_watch", &["/dev/kmsg"]);
+const REFUSED: About = About::new(
+    "limit",
+    "whose limit refused the request, in bytes, and at which level of the hierarchy of cgroups",
+    "the kernel's log, oom-kill: and memory: usage",
+    LOG,
+);
+const REPORT: About = About::new(
+    "report",
+    "what the kernel writes of the kill: who, why, and what used the memory",
+    "the kernel's log, /dev/kmsg",
+    LOG,
+);
 
 const RECLAIM_SOURCE: &str = "tracepoints vmscan:mm_vmscan_{direct,memcg}_reclaim_{begin,end}";
 const RECLAIM: [About; 6] = [

@@ -11,7 +11,6 @@ use crate::{
     output::tui::{
         cells,
         context::{Context, Facts},
-        kills::Key,
         screen::Stop,
         stack,
         strip::{About, Strip},
@@ -19,7 +18,7 @@ use crate::{
         text::Cut,
         theme::Tone,
     },
-    snapshot::{coverage::Source, oom::OomTask},
+    snapshot::{coverage::Source, oom::OomTask, oom_watch::OomCounts},
 };
 
 pub(super) const PANE: Pane = Pane {
@@ -38,7 +37,7 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let state = ctx.state.of(0);
     let order = table.order(&state, &ctx.state.filter);
     let chosen = order.get(state.row.min(order.len().saturating_sub(1)));
-    let chosen = chosen.and_then(|i| known.get(*i)).map(|k| Key::of(&k.event));
+    let chosen = chosen.and_then(|i| known.get(*i)).map(|k| k.key);
     let most = usize::from(area.height / LINES_A_CGROUP).max(1);
     let mut signs = counts(ctx);
     signs.extend(by_time::lines(ctx, usize::from(area.width), most, chosen));
@@ -103,8 +102,54 @@ fn counts(ctx: &Context<'_>) -> Vec<Strip> {
         Some(n) => count(second, &OF_KERNEL, n, Tone::Plain).label(" in this interval"),
         None => second.words_or_unknown(&OF_KERNEL, None::<String>),
     };
-    vec![line, second]
+    let third = ctx.model.oom_watch.as_ref().map(|watch| by_source(ctx, &watch.counts));
+    [line, second].into_iter().chain(third).collect()
 }
+
+/// Kills as each source counts them since observer began to look; what they disagree on a finding tells.
+fn by_source(ctx: &Context<'_>, counts: &OomCounts) -> Strip {
+    let [since, vmstat, cgroups, probe, log, exiting] = &BY_SOURCE;
+    let disagree = ctx.diagnosis.findings.iter().any(|f| f.rule == DISAGREEMENT);
+    let tone = if disagree { Tone::Warn } else { Tone::Plain };
+    let number = |strip: Strip, about, n: Option<u64>| {
+        strip.number_toned(about, n.map(|n| n as f64), |n| format!("{n:.0}"), tone)
+    };
+    let strip = Strip::default()
+        .label("Kills by source since ")
+        .words(since, ctx.time_of_day(counts.since.realtime_ns), Tone::Plain)
+        .label("  vmstat ");
+    let strip = number(strip, vmstat, counts.vmstat).label("  cgroups ");
+    let strip = number(strip, cgroups, counts.cgroups.map(|c| c.total())).label("  probe ");
+    let strip = number(strip, probe, counts.probe.map(|p| p.marked)).label("  log ");
+    let strip = number(strip, log, counts.log.map(|l| l.killed));
+    match counts.log.map_or(0, |l| l.already_exiting) {
+        0 => strip,
+        n => number(strip.label("  ending already "), exiting, Some(n)),
+    }
+}
+
+/// The rule that compares the sources.
+const DISAGREEMENT: &str = "oom_disagreement";
+
+const WATCH: Origin = ("oom_watch", &["/dev/kmsg", Source::VMSTAT, Source::CGROUPS]);
+const BY_SOURCE: [About; 6] = [
+    About::new("since", "time of day at which all four counts began", "CLOCK_REALTIME", WATCH),
+    About::new("vmstat", "number of kills, as the kernel counts them", "/proc/vmstat oom_kill", WATCH),
+    About::new(
+        "cgroups",
+        "number of kills that all memory cgroups counted, those of removed cgroups included",
+        "memory.oom_control (v1), memory.events.local oom_kill (v2)",
+        WATCH,
+    ),
+    About::new("probe", "number of victims that were marked", "tracepoint oom:mark_victim", WATCH),
+    About::new("log", "number of lines `Killed process`", "the kernel's log, /dev/kmsg", WATCH),
+    About::new(
+        "ending already",
+        "number of victims that were ending anyway, which are marked and not killed",
+        "the kernel's log, Skip killing",
+        WATCH,
+    ),
+];
 
 const CGROUPS: &[Column] = &[
     Column::text("cgroup", 20, "path of the memory cgroup: the folders of the hierarchy").cut(Cut::Start),
