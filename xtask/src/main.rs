@@ -5,6 +5,7 @@
 mod bench;
 mod ebpf;
 mod exec;
+mod fuzz;
 mod lint;
 mod paths;
 mod run;
@@ -36,6 +37,8 @@ enum Command {
     Lint,
     /// Measure what the page allocation probe costs, beside an empty program and bpftrace
     Bench(bench::Args),
+    /// Try to break the parser of OOM logs and what explains them, with inputs that are made to reach new code
+    Fuzz(fuzz::Args),
     /// Run a command under another kernel, in a qemu guest that needs no /dev/kvm
     Vm(vm::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Lint => lint::lint(),
         Command::Bench(args) => bench::bench(&args),
+        Command::Fuzz(args) => fuzz::fuzz(&args),
         Command::Vm(args) => vm::vm(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -2,15 +2,16 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+
+mod found;
+mod search;
+
+use found::Found;
+use search::each;
 
 use super::{Global, print};
-use crate::{
-    diagnose::oom::explain,
-    output::oom::{self, Document},
-    snapshot::{Name, oom_report::OomReport},
-    source::oom_log::{Scanner, input},
-};
+use crate::output::oom::{self, Document};
 
 /// Options of `observer oom`.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,7 +37,7 @@ pub enum Command {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(multiple = true)]
 pub struct Logs {
-    /// Files, also .gz, .xz and .zst, folders of them, or - for standard input
+    /// Logs, also .gz, .xz and .zst, recordings and stored kills of observer, folders of them, or - for standard input
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Read the kernel's buffer, /dev/kmsg
@@ -75,18 +76,15 @@ pub struct List {
     pub json: bool,
 }
 
-/// The exit code where no kill was found.
-const NONE_FOUND: u8 = 3;
-
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Explain(args) => {
             let mut first = true;
-            let mut show = |report: &OomReport| {
-                let explanation = explain(report);
+            let mut show = |found: Found| {
+                let (explanation, report) = (found.explain(), &found.report);
                 let text = if args.json {
-                    document(report)?
+                    document(&found)?
                 } else if args.markdown {
                     oom::markdown(&explanation, report)
                 } else {
@@ -100,83 +98,26 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
                 None => each(&args.logs, show),
                 Some(last) => {
                     let mut kept = std::collections::VecDeque::new();
-                    let code = each(&args.logs, |report| {
+                    let code = each(&args.logs, |found| {
                         if kept.len() == last as usize {
                             kept.pop_front();
                         }
-                        kept.push_back(report.clone());
+                        kept.push_back(found);
                         Ok(())
                     })?;
-                    kept.iter().try_for_each(&mut show)?;
+                    kept.into_iter().try_for_each(&mut show)?;
                     Ok(code)
                 }
             }
         }
-        Command::List(args) => each(&args.logs, |report| {
-            let text = if args.json { document(report)? } else { oom::list(&explain(report), report) };
+        Command::List(args) => each(&args.logs, |found| {
+            let text = if args.json { document(&found)? } else { oom::list(&found.explain(), &found.report) };
             Ok(print::print(&text)?)
         }),
     }
 }
 
-fn document(report: &OomReport) -> anyhow::Result<String> {
-    let explanation = explain(report);
-    let document = Document { version: oom::VERSION, explanation: &explanation, report };
+fn document(found: &Found) -> anyhow::Result<String> {
+    let document = Document { version: oom::VERSION, explanation: &found.explain(), report: &found.report };
     Ok(serde_json::to_string(&document).context("cannot write JSON")? + "\n")
-}
-
-/// Shows every report of every log. A log that cannot be read does not keep the others from being read.
-fn each(logs: &Logs, mut show: impl FnMut(&OomReport) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
-    let (mut found, mut lines, mut failures) = (0u64, 0, Vec::new());
-    let mut read = |log: Result<input::Log, input::InputError>| -> anyhow::Result<()> {
-        let log = match log {
-            Ok(log) => log,
-            Err(error) => {
-                failures.push(anyhow::Error::new(error));
-                return Ok(());
-            }
-        };
-        let mut scanner = Scanner::new(log.bytes, log.name).context("cannot search logs")?;
-        for report in scanner.by_ref() {
-            match report {
-                Ok(report) => {
-                    found += 1;
-                    show(&report)?;
-                }
-                Err(error) => failures.push(anyhow::Error::new(error)),
-            }
-        }
-        lines += scanner.lines();
-        Ok(())
-    };
-    if logs.journal {
-        read(input::journal())?;
-    } else if logs.paths.is_empty() {
-        read(input::kmsg())?;
-    }
-    for path in &logs.paths {
-        if path.as_os_str() == "-" {
-            read(input::stdin())?;
-            continue;
-        }
-        match input::files(path) {
-            Ok(files) => files.iter().try_for_each(|file| read(input::open(file)))?,
-            Err(error) => read(Err(error))?,
-        }
-    }
-    let mut failures = failures.into_iter();
-    if let Some(last) = failures.next_back() {
-        for failure in failures {
-            tracing::error!("{}", Name::from(format!("{failure:#}")));
-        }
-        return Err(last);
-    }
-    if found == 0 {
-        if lines == 0 {
-            bail!("nothing could be read: the log is empty");
-        }
-        tracing::warn!("no OOM kill in {lines} lines");
-        return Ok(ExitCode::from(NONE_FOUND));
-    }
-    Ok(ExitCode::SUCCESS)
 }

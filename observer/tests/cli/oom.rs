@@ -2,6 +2,8 @@
 
 use std::{fs, io::Write, path::PathBuf};
 
+use observer::source::oom_log::{Scanner, input};
+
 use super::run::{finish, observer, run};
 
 fn log(name: &str) -> String {
@@ -17,7 +19,13 @@ fn a_folder_is_listed_a_line_a_kill() {
     let folder = log("");
     let listed = run(&["oom", "list", &folder]);
     assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
-    assert_eq!(listed.stdout.lines().count(), 6, "{}", listed.stdout);
+    let reports = |path: &PathBuf| {
+        let log = input::open(path).unwrap();
+        Scanner::new(log.bytes, log.name).unwrap().map(Result::unwrap).count()
+    };
+    let expected: usize = input::files(folder.as_ref()).unwrap().iter().map(reports).sum();
+    assert!(expected >= 6);
+    assert_eq!(listed.stdout.lines().count(), expected, "{}", listed.stdout);
     assert!(
         listed.stdout.contains("[  929.507193]  python3 (pid 10401)  66.2 MiB  cgroup /obs-test\n"),
         "{}",
@@ -98,4 +106,42 @@ fn one_log_that_fails_keeps_no_other_from_being_read() {
     let ran = run(&["oom", "list", "/no/such/log", &log(GLOBAL)]);
     assert_eq!((ran.code, ran.stdout.lines().count()), (Some(1), 1));
     assert!(ran.stderr.contains("/no/such/log: No such file"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_recording_tells_what_led_up_to_its_kill() {
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/memcg-oom");
+    let listed = run(&["oom", "list", recording]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), "[ 6604.847145]  process-4 (pid 5540)  ?  cgroup /cgroup-1\n"));
+    // A single segment is a recording as well, and so is one in a folder of logs.
+    let segment = format!("{recording}/segment-000001.obsrec");
+    assert_eq!(run(&["oom", "list", &segment]).stdout, listed.stdout);
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(&segment, folder.path().join("old.obsrec")).unwrap();
+    fs::copy(log(GLOBAL), folder.path().join("kern.log")).unwrap();
+    assert_eq!(run(&["oom", "list", folder.path().to_str().unwrap()]).stdout.lines().count(), 2);
+    let text = run(&["oom", "explain", recording]).stdout;
+    insta::assert_snapshot!("explained_recording", text);
+    let json = run(&["oom", "explain", "--json", recording]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["explanation"]["limit"]["memory"]["cgroup"]["path"], "/cgroup-1");
+    assert_eq!(json["explanation"]["led_up"]["snapshots"], 1);
+    assert!(json["explanation"]["led_up"]["sentences"].as_array().unwrap().len() >= 5, "{json}");
+    let none = run(&["oom", "list", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/quiet")]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(3), ""));
+    assert!(none.stderr.contains("no OOM kill in") && none.stderr.contains("snapshots"), "{}", none.stderr);
+}
+
+#[test]
+fn a_damaged_recording_is_told_and_the_rest_read() {
+    let segment = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/memcg-oom/segment-000001.obsrec");
+    let mut bytes = fs::read(segment).unwrap();
+    let at = bytes.len() / 8;
+    bytes[at..at + 16].fill(0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("segment-000001.obsrec");
+    fs::write(&path, bytes).unwrap();
+    let ran = run(&["oom", "list", path.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.contains("process-4 (pid 5540)") && ran.stderr.contains("segment-000001"), "{ran:?}");
 }

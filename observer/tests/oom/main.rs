@@ -5,6 +5,7 @@
 mod explained;
 mod scan;
 mod whole;
+mod written;
 
 use std::{fs, path::PathBuf};
 
@@ -17,8 +18,12 @@ fn log(name: &str) -> Vec<u8> {
 /// Names of all logs, sorted.
 fn logs() -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oom/logs");
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|e| e.path().is_file())
+        .map(|e| e.file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

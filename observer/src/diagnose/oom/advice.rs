@@ -21,7 +21,11 @@ pub(super) fn advice(
     let largest = usage.processes.first().map(|p| super::process(&p.comm, Some(p.pid)));
     match &limit.memory {
         Memory::Cgroup { path, levels_above, .. } => {
-            let file = if report.memcg.as_ref().is_some_and(|m| m.stat("anon").is_some()) { "memory.max" } else { "memory.limit_in_bytes" };
+            let file = match &report.memcg {
+                Some(_) if limit.is_of_v1(report) => "memory.limit_in_bytes",
+                Some(_) => "memory.max",
+                None => "the memory limit",
+            };
             let who = largest.clone().unwrap_or_else(|| "who was killed".to_owned());
             let what = if path.is_empty() { "the limit of that cgroup".to_owned() } else { format!("{file} of {path}") };
             add(
@@ -67,7 +71,10 @@ pub(super) fn advice(
             Cause::PageTables => "Many processes map the same large memory: use huge pages for it, or fewer processes.".to_owned(),
             Cause::Sockets => "Buffers of sockets wait for someone to read them: see `ss -tm`, and net.ipv4.tcp_mem.".to_owned(),
             Cause::Kernel => "Kernel memory of the cgroup: dentries and inodes of many files, sockets, page tables (memory.stat, `slabtop`).".to_owned(),
-            Cause::Unaccounted => "Look for rings of packet sockets, buffers of drivers and balloons: `observer report memory` tells what grows without a counter.".to_owned(),
+            Cause::Unaccounted => match report.allocations.iter().max_by_key(|a| a.bytes) {
+                Some(most) => format!("The place in the kernel that allocated most is {}, with {}: see what it is for (/proc/allocinfo).", most.site, units::bytes(most.bytes as f64)),
+                None => "Look for rings of packet sockets, buffers of drivers and balloons: `observer report memory` tells what grows without a counter.".to_owned(),
+            },
             _ => continue,
         };
         add(text, &reason.text);

@@ -65,7 +65,7 @@ pub(super) fn limit(report: &OomReport) -> Limit {
     if sysrq {
         return host(report, Memory::Sysrq);
     }
-    let by_reason = report.kills.iter().any(|k| k.reason.as_str().starts_with("Memory cgroup"));
+    let by_reason = reasons(report).any(|r| r.starts_with("Memory cgroup"));
     if of_memcg.is_some() || by_reason || decision.is_some_and(|d| d.oom_memcg.is_some()) {
         return cgroup(report);
     }
@@ -79,18 +79,31 @@ pub(super) fn limit(report: &OomReport) -> Limit {
         }
         Some(Constraint::None) => host(report, Memory::Host),
         _ if !report.zones.is_empty() => host(report, Memory::Host),
-        _ if report.kills.iter().any(|k| k.reason.as_str().starts_with("Out of memory")) => host(report, Memory::Host),
+        _ if report.no_killable || reasons(report).any(|r| r.starts_with("Out of memory")) => {
+            host(report, Memory::Host)
+        }
         _ => Limit { memory: Memory::Unknown, usage: None, limit: None, failcnt: None },
     }
 }
 
+/// The kernel's words for why it killed, or would have.
+fn reasons(report: &OomReport) -> impl Iterator<Item = &str> {
+    report.kills.iter().map(|k| &k.reason).chain(report.exiting.as_ref().map(|e| &e.reason)).map(Name::as_str)
+}
+
 /// RAM that is managed, and what of it is not free.
 fn host(report: &OomReport, memory: Memory) -> Limit {
-    let managed = report.zones.iter().filter_map(|z| z.value("managed")).reduce(|a, b| a + b);
+    let managed = report.zones.iter().filter_map(|z| z.value("managed")).reduce(u64::saturating_add);
     let of_totals = report.totals.ram.map(|ram| ram.saturating_sub(report.totals.reserved.unwrap_or(0)));
     let limit = managed.or(of_totals);
-    let free = report.counter("free").map(|free| free + report.counter("free_pcp").unwrap_or(0));
-    Limit { memory, usage: limit.zip(free).map(|(all, free)| all.saturating_sub(free)), limit, failcnt: None }
+    let mut limit = Limit { memory, usage: None, limit, failcnt: None };
+    let free = if limit.is_of_nodes() {
+        report.zones.iter().filter_map(|z| z.value("free")).reduce(u64::saturating_add)
+    } else {
+        report.counter("free").map(|free| free.saturating_add(report.counter("free_pcp").unwrap_or(0)))
+    };
+    limit.usage = limit.limit.zip(free).map(|(all, free)| all.saturating_sub(free));
+    limit
 }
 
 fn cgroup(report: &OomReport) -> Limit {
@@ -118,7 +131,7 @@ fn cgroup(report: &OomReport) -> Limit {
 }
 
 /// Levels from a cgroup up to one of those above it; `None` if it is not above.
-fn levels(above: &str, cgroup: &str) -> Option<usize> {
+pub(super) fn levels(above: &str, cgroup: &str) -> Option<usize> {
     let rest = if above == "/" { cgroup } else { cgroup.strip_prefix(above)? };
     let inside = rest.is_empty() || rest.starts_with('/');
     inside.then(|| rest.split('/').filter(|part| !part.is_empty()).count())
@@ -128,6 +141,17 @@ impl Limit {
     /// True if it is that of a cgroup.
     pub fn is_of_cgroup(&self) -> bool {
         matches!(self.memory, Memory::Cgroup { .. })
+    }
+
+    /// True if the cgroup is of version 1, as the limits tell that only that one has.
+    pub(super) fn is_of_v1(&self, report: &OomReport) -> bool {
+        let has = |kind: UseKind| report.memcg.as_ref().is_some_and(|m| m.of(kind).is_some());
+        has(UseKind::MemorySwap) || has(UseKind::Kmem)
+    }
+
+    /// True if only some NUMA nodes were full: the report then has only their lines, with counters of all.
+    pub(super) fn is_of_nodes(&self) -> bool {
+        matches!(self.memory, Memory::Cpuset { .. } | Memory::Policy { .. })
     }
 
     /// In a few words.

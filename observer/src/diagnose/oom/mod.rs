@@ -3,6 +3,8 @@
 //! Pure. What the report does not tell is said to be unknown, in [`Explanation::unknown`].
 
 mod advice;
+mod evidence;
+mod led_up;
 mod limit;
 mod reasons;
 mod request;
@@ -14,10 +16,12 @@ use serde::Serialize;
 
 use crate::snapshot::{Name, oom_report::OomReport};
 
+pub use evidence::Evidence;
+pub use led_up::{LedUp, Sentence};
 pub use limit::{Limit, Memory};
 pub use reasons::{Cause, Reason};
 pub use request::{Asked, Context};
-pub use usage::{Kind, ProcessUse, Usage};
+pub use usage::{Kind, ProcessUse, Usage, What};
 pub use victim::{Candidate, Spared, Victim};
 pub use zones::{ZoneCheck, ZoneVerdict};
 
@@ -40,6 +44,9 @@ pub struct Explanation {
     pub victim: Option<Victim>,
     /// What used the memory.
     pub usage: Usage,
+    /// What led up to it; `None` where nothing but the kernel's report is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub led_up: Option<LedUp>,
     /// What to do next.
     pub advice: Vec<Advice>,
     /// What this report cannot tell, each with why.
@@ -57,17 +64,29 @@ pub struct Advice {
 
 /// Explains a report.
 pub fn explain(report: &OomReport) -> Explanation {
+    explain_all(&Evidence::from(report))
+}
+
+/// Explains a kill by everything that is known of it.
+pub fn explain_all(evidence: &Evidence<'_>) -> Explanation {
+    let window = evidence::Window::new(evidence);
+    let report = &evidence::completed(evidence, window.as_ref());
     let asked = report.request.as_ref().map(|request| request::asked(report, request));
     let limit = limit::limit(report);
     let usage = usage::usage(report, &limit);
-    let zones = if limit.is_of_cgroup() { Vec::new() } else { zones::checks(report) };
+    let zones = if limit.is_of_cgroup() || limit.memory == Memory::Sysrq { Vec::new() } else { zones::checks(report) };
     let victim = victim::victim(report, &limit);
     let reasons = reasons::reasons(report, &limit, &usage, &zones);
     let advice = advice::advice(report, &limit, &usage, &reasons, victim.as_ref());
-    let unknown = unknown(report, &limit, &usage);
+    let led_up = led_up::led_up(evidence, window.as_ref(), &limit);
+    let mut unknown = unknown(report, &limit, &usage);
+    if evidence.event.is_some() && window.is_none() {
+        unknown.push("What led up to it: no snapshot was taken before the kill.".to_owned());
+    }
+    unknown.extend(evidence.missing.iter().cloned());
     let headline = headline(report, &limit);
     let summary = summary(asked.as_ref(), &limit, &usage, &reasons, victim.as_ref(), &advice);
-    Explanation { headline, summary, asked, limit, zones, reasons, victim, usage, advice, unknown }
+    Explanation { headline, summary, asked, limit, zones, reasons, victim, usage, led_up, advice, unknown }
 }
 
 /// `postgres (pid 12)`.
@@ -78,7 +97,16 @@ fn process(comm: &Name, pid: Option<u32>) -> String {
     }
 }
 
+/// Bytes of a block of that order.
+fn block(page: u64, order: u32) -> u64 {
+    1u64.checked_shl(order).map_or(u64::MAX, |pages| page.saturating_mul(pages))
+}
+
 fn headline(report: &OomReport, limit: &Limit) -> String {
+    if let (Some(exiting), []) = (&report.exiting, report.kills.as_slice()) {
+        let who = process(&exiting.comm, Some(exiting.pid));
+        return format!("Nothing was killed, because {who} was chosen and ended already: {}", limit.what());
+    }
     let who = match report.kills.as_slice() {
         [] if report.no_killable => return format!("{}, and there was no process to kill", limit.what()),
         [] => match report.decision.as_ref().and_then(|d| Some((d.task.as_ref()?, d.pid))) {
@@ -128,6 +156,9 @@ fn unknown(report: &OomReport, limit: &Limit, usage: &Usage) -> Vec<String> {
             "Only the last lines are there: the kernel holds reports back where many come (printk rate limit), or the begin was overwritten. Request, zones and tasks are not known.",
         ),
         Some(Cut::Drowned) => Some("Too many other lines came before the kill: its rest is not known."),
+        Some(Cut::EventOnly) if matches!(&limit.memory, Memory::Cgroup { path, .. } if !path.is_empty()) => Some(
+            "Only the probe's event is there, not the kernel's report: that it was this cgroup's limit is concluded from the snapshots, the nearest on the way up that was met; counters and the table of processes are not known.",
+        ),
         Some(Cut::EventOnly) => Some(
             "Only the probe's event is there, not the kernel's report: which cgroup has the limit, zones, counters and the table of processes are not known.",
         ),

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    limit::Limit,
-    usage::Usage,
+    limit::{Limit, Memory},
+    usage::{Usage, What},
     zones::{ZoneCheck, ZoneVerdict},
 };
 use crate::{
@@ -66,6 +66,10 @@ const LEAST_SHARE: f64 = 0.05;
 
 pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &[ZoneCheck]) -> Vec<Reason> {
     let mut out = Vec::new();
+    if limit.memory == Memory::Sysrq {
+        // Nobody asked for memory that could not be had.
+        return out;
+    }
     let total = usage.total.filter(|t| *t > 0);
     let share = |bytes: u64| total.map(|t| bytes as f64 / t as f64);
     let show = |bytes: u64| units::bytes(bytes as f64);
@@ -75,24 +79,24 @@ pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &
 
     let no_block: Vec<_> = zones.iter().filter(|z| z.verdict == ZoneVerdict::NoBlock).collect();
     if !no_block.is_empty() {
-        let free = no_block.iter().map(|z| z.free).sum();
+        let free = no_block.iter().map(|z| z.free).fold(0, u64::saturating_add);
         add(Cause::Fragmentation, free, format!("{} is free, but in no block that is large enough", show(free)));
     }
-    let trapped: u64 = zones.iter().map(|z| z.cma + z.highatomic).sum();
+    let trapped: u64 = zones.iter().map(|z| z.cma.saturating_add(z.highatomic)).fold(0, u64::saturating_add);
     if trapped > 0 {
         let what = "is free, but kept for movable memory (CMA) or for requests that may not wait";
         add(Cause::Trapped, trapped, format!("{} {what}", show(trapped)));
     }
-    let anon = usage.of("anonymous");
+    let anon = usage.of(What::Anonymous);
     anonymous(report, limit, anon, &mut add);
-    let rest: [(Cause, &str, &str); 7] = [
-        (Cause::Tmpfs, "tmpfs and shared memory", "is on tmpfs or shared, which only swap or deleting takes away"),
-        (Cause::Locked, "locked or otherwise unevictable", "is locked in RAM (mlock, or the pages of drivers)"),
-        (Cause::Slab, "slab, unreclaimable", "is slab of the kernel that nothing can take"),
-        (Cause::HugePages, "huge page pools", "is in pools of huge pages, whoever uses them"),
-        (Cause::PageTables, "page tables", "is page tables"),
-        (Cause::Sockets, "socket buffers", "is in buffers of sockets"),
-        (Cause::Kernel, "kernel", "is kernel memory of the cgroup"),
+    let rest: [(Cause, What, &str); 7] = [
+        (Cause::Tmpfs, What::Shared, "is on tmpfs or shared, which only swap or deleting takes away"),
+        (Cause::Locked, What::Unevictable, "is locked in RAM (mlock, or the pages of drivers)"),
+        (Cause::Slab, What::SlabUnreclaimable, "is slab of the kernel that nothing can take"),
+        (Cause::HugePages, What::HugePages, "is in pools of huge pages, whoever uses them"),
+        (Cause::PageTables, What::PageTables, "is page tables"),
+        (Cause::Sockets, What::Sockets, "is in buffers of sockets"),
+        (Cause::Kernel, What::Kernel, "is kernel memory of the cgroup"),
     ];
     for (cause, kind, text) in rest {
         let bytes = usage.of(kind);
@@ -113,7 +117,7 @@ pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &
             format!("{} is in no counter of the report: drivers, or pages that the kernel took directly", show(bytes)),
         );
     }
-    let cache = usage.of("page cache of files").saturating_sub(dirty);
+    let cache = usage.of(What::Cache).saturating_sub(dirty);
     if share(cache).is_some_and(|s| s >= LEAST_SHARE) {
         add(
             Cause::Cache,
@@ -143,6 +147,7 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
         let state = report.memcg.as_ref();
         let swap = state.and_then(|s| s.of(UseKind::Swap));
         let both = state.and_then(|s| s.of(UseKind::MemorySwap));
+        let memory = state.and_then(|s| s.of(UseKind::Memory));
         let full = |u: &crate::snapshot::oom_report::MemcgUse| u.limit.is_some_and(|l| u.usage >= l);
         let text = if swap.is_some_and(|s| s.limit == Some(0)) {
             format!("{} is anonymous, and the cgroup may not swap (memory.swap.max is 0)", show(anon))
@@ -150,7 +155,10 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
             format!("{} is anonymous, and the cgroup's swap is used up", show(anon))
         } else if both.is_some_and(full) {
             format!("{} is anonymous, and its limit of memory and swap is met: swapping would not help", show(anon))
-        } else if swap.or(both).is_some_and(|s| s.usage == 0) || state.and_then(|s| s.stat("swap")) == Some(0) {
+        } else if swap.is_some_and(|s| s.usage == 0)
+            || both.is_some_and(|b| memory.is_some_and(|m| b.usage <= m.usage))
+            || state.and_then(|s| s.stat("swap")) == Some(0)
+        {
             return add(
                 Cause::NoSwap,
                 anon,
@@ -197,11 +205,12 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
 
 /// Bytes of page cache that is dirty or being written.
 fn dirty(report: &OomReport, limit: &Limit) -> u64 {
-    let of_memcg =
-        |names: [&str; 2]| report.memcg.as_ref().map(|m| names.iter().filter_map(|n| m.stat(n)).sum::<u64>());
+    let of_memcg = |names: [&str; 2]| {
+        report.memcg.as_ref().map(|m| names.iter().filter_map(|n| m.stat(n)).fold(0, u64::saturating_add))
+    };
     if limit.is_of_cgroup() {
         let v2 = of_memcg(["file_dirty", "file_writeback"]).filter(|n| *n > 0);
         return v2.or_else(|| of_memcg(["total_dirty", "total_writeback"])).unwrap_or(0);
     }
-    report.counter("dirty").unwrap_or(0) + report.counter("writeback").unwrap_or(0)
+    report.counter("dirty").unwrap_or(0).saturating_add(report.counter("writeback").unwrap_or(0))
 }

@@ -37,6 +37,8 @@ pub enum Context {
     AnonymousFault,
     /// It touched a mapped file.
     FileFault,
+    /// It touched memory; of which kind is not told: kernels 3.12 and older kill for a cgroup after the fault.
+    Fault,
     /// It wrote to shared memory or a tmpfs.
     Tmpfs,
     /// It read a file.
@@ -65,6 +67,7 @@ impl Context {
         match self {
             Self::AnonymousFault => "touching memory of its own",
             Self::FileFault => "touching a mapped file",
+            Self::Fault => "touching memory",
             Self::Tmpfs => "writing to shared memory or a tmpfs",
             Self::Read => "reading a file",
             Self::Write => "writing a file",
@@ -116,12 +119,13 @@ const FUNCTIONS: &[(&str, Context)] = &[
     ("vfs_read", Context::Read),
     ("__handle_mm_fault", Context::AnonymousFault),
     ("handle_mm_fault", Context::AnonymousFault),
+    ("pagefault_out_of_memory", Context::Fault),
     ("kthread", Context::KernelThread),
 ];
 
 pub(super) fn asked(report: &OomReport, request: &Request) -> Asked {
     let order = request.order;
-    let bytes = order.and_then(|o| u32::try_from(o).ok()).and_then(|o| report.page_size.bytes.checked_shl(o));
+    let bytes = order.and_then(|o| u32::try_from(o).ok()).map(|o| super::block(report.page_size.bytes, o));
     let gfp = request.gfp.clone().unwrap_or_default();
     let mut means = Vec::new();
     let has = |flag: &str| gfp.has(flag);
@@ -166,7 +170,9 @@ fn context(report: &OomReport, request: &Request) -> Context {
     if report.trace.is_empty() {
         return Context::Unknown;
     }
-    let chain = || report.trace.iter().filter(|f| !f.doubtful).map(|f| f.function.as_str());
+    // Where every function is doubtful, the kernel was built so that it cannot be sure of any.
+    let all_doubtful = report.trace.iter().all(|f| f.doubtful);
+    let chain = || report.trace.iter().filter(|f| all_doubtful || !f.doubtful).map(|f| f.function.as_str());
     let known = |function: &str| {
         // Compilers add `.constprop.0`, and new kernels `_noprof`.
         let plain = function.split('.').next().unwrap_or(function);
@@ -185,8 +191,15 @@ impl Asked {
             _ if self.context == Context::Sysrq => format!("Somebody asked for a kill by sysrq; {who} carried it out."),
             Some(bytes) => {
                 let block = if self.order.unwrap_or(0) > 0 { " in one block" } else { "" };
+                if self.context == Context::Unknown {
+                    return format!(
+                        "{who} asked for {}{block}; what it did then is not known.",
+                        units::bytes(bytes as f64)
+                    );
+                }
                 format!("{who} asked for {}{block} while {}.", units::bytes(bytes as f64), self.context.words())
             }
+            None if self.context == Context::Unknown => format!("{who} asked for memory; how much is not known."),
             None => format!("{who} asked for memory while {}.", self.context.words()),
         }
     }

@@ -6,7 +6,10 @@ use super::limit::Limit;
 use crate::{
     snapshot::{
         Name,
-        oom_report::{OomReport, memcg::MemcgState},
+        oom_report::{
+            OomReport, UseKind,
+            memcg::{MemcgState, MemcgStats},
+        },
     },
     units,
 };
@@ -28,15 +31,91 @@ pub struct Usage {
     pub missing: Vec<String>,
 }
 
-/// A kind of memory.
+/// Bytes of one kind of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kind {
     /// What it is.
-    pub name: &'static str,
+    pub what: What,
     /// Bytes.
     pub bytes: u64,
     /// Lines of the report that tell it.
     pub source: &'static str,
+}
+
+/// A kind of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Heap, stacks, private mappings.
+    Anonymous,
+    /// tmpfs, shared mappings without a file, System V shared memory.
+    Shared,
+    /// Page cache.
+    Cache,
+    /// Locked, or of drivers.
+    Unevictable,
+    /// Slab that shrinkers can give back.
+    SlabReclaimable,
+    /// Slab that they cannot.
+    SlabUnreclaimable,
+    /// Page tables.
+    PageTables,
+    /// Page tables of virtual machines and of the IOMMU.
+    GuestPageTables,
+    /// Stacks of tasks in the kernel.
+    KernelStacks,
+    /// Other memory of the kernel that shrinkers can give back.
+    KernelReclaimable,
+    /// All kernel memory of a cgroup, of kernels that tell no parts.
+    Kernel,
+    /// Kernel memory of a cgroup beside its parts.
+    KernelOther,
+    /// Per-CPU memory of the kernel.
+    PerCpu,
+    /// vmalloc.
+    Vmalloc,
+    /// Buffers of sockets.
+    Sockets,
+    /// Pools of huge pages, used or not.
+    HugePages,
+    /// Copies for devices that do not reach all of RAM.
+    Bounce,
+    /// Free.
+    Free,
+    /// Free, in the list of a CPU.
+    FreePerCpu,
+}
+
+impl What {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Shared => "tmpfs and shared memory",
+            Self::Cache => "page cache of files",
+            Self::Unevictable => "locked or otherwise unevictable",
+            Self::SlabReclaimable => "slab, reclaimable",
+            Self::SlabUnreclaimable => "slab, unreclaimable",
+            Self::PageTables => "page tables",
+            Self::GuestPageTables => "page tables of guests",
+            Self::KernelStacks => "kernel stacks",
+            Self::KernelReclaimable => "kernel, other reclaimable",
+            Self::Kernel => "kernel",
+            Self::KernelOther => "kernel, other",
+            Self::PerCpu => "per-CPU memory of the kernel",
+            Self::Vmalloc => "vmalloc",
+            Self::Sockets => "socket buffers",
+            Self::HugePages => "huge page pools",
+            Self::Bounce => "bounce buffers",
+            Self::Free => "free",
+            Self::FreePerCpu => "free, in the lists of the CPUs",
+        }
+    }
+
+    /// True if nobody has it.
+    fn is_free(self) -> bool {
+        matches!(self, Self::Free | Self::FreePerCpu)
+    }
 }
 
 /// What one name's processes had.
@@ -63,15 +142,22 @@ pub(super) fn usage(report: &OomReport, limit: &Limit) -> Usage {
     let (total, kinds) = match &report.memcg {
         Some(memcg) if limit.is_of_cgroup() => (limit.usage, of_cgroup(memcg)),
         _ if limit.is_of_cgroup() => (None, Vec::new()),
+        _ if limit.is_of_nodes() => (limit.limit, of_nodes(report)),
         _ => (limit.limit, of_host(report)),
     };
     let mut kinds: Vec<Kind> = kinds.into_iter().filter(|k| k.bytes > 0).collect();
     kinds.sort_by_key(|k| std::cmp::Reverse(k.bytes));
-    let sum: u64 = kinds.iter().map(|k| k.bytes).sum();
-    let unaccounted = total.filter(|_| !kinds.is_empty()).map(|t| t.cast_signed() - sum.cast_signed());
+    let sum = kinds.iter().map(|k| k.bytes).fold(0, u64::saturating_add);
+    let unaccounted = total.filter(|_| !kinds.is_empty()).map(|t| signed(t).saturating_sub(signed(sum)));
     let mut missing = Vec::new();
     if kinds.is_empty() {
         missing.push("What kinds of memory were in use: the report has no counters.".to_owned());
+    }
+    if limit.is_of_nodes() {
+        missing.push(
+            "How much slab and how many page tables lie on those nodes, and which processes do: the report tells both for all nodes together."
+                .to_owned(),
+        );
     }
     if report.tasks.is_empty() {
         missing.push(
@@ -82,108 +168,106 @@ pub(super) fn usage(report: &OomReport, limit: &Limit) -> Usage {
     Usage { total, kinds, unaccounted, processes: processes(report), process_count: report.tasks.len(), missing }
 }
 
-/// Of the host, in bytes. Sources: `Mem-Info:` and the lines of nodes.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Kinds that are one line each, of the host and of a cgroup of version 2 alike.
+const PLAIN: [(What, &str); 9] = [
+    (What::SlabReclaimable, "slab_reclaimable"),
+    (What::SlabUnreclaimable, "slab_unreclaimable"),
+    (What::PageTables, "pagetables"),
+    (What::GuestPageTables, "sec_pagetables"),
+    (What::KernelStacks, "kernel_stack"),
+    (What::PerCpu, "percpu"),
+    (What::Vmalloc, "vmalloc"),
+    (What::Sockets, "sock"),
+    (What::KernelReclaimable, "kernel_misc_reclaimable"),
+];
+
+fn plain<'a>(of: impl Fn(&str) -> u64 + 'a) -> impl Iterator<Item = Kind> + 'a {
+    PLAIN.iter().map(move |(what, line)| Kind { what: *what, bytes: of(line), source: line })
+}
+
+/// Of the host, in bytes. Sources: `Mem-Info:`; the lines of nodes tell what it lacks.
 fn of_host(report: &OomReport) -> Vec<Kind> {
-    let of = |name: &str| report.counter(name);
     if report.counters.is_empty() {
         return Vec::new();
     }
-    let node = |name: &str| {
-        report.nodes.iter().filter_map(|n| crate::snapshot::oom_report::counter(&n.values, name)).reduce(|a, b| a + b)
-    };
-    let shmem = of("shmem").unwrap_or(0);
+    let of = |name: &str| report.counter(name).or_else(|| in_nodes(report, name)).unwrap_or(0);
+    let huge = report.huge_pages.iter().map(|h| h.size.saturating_mul(h.total)).fold(0, u64::saturating_add);
+    let mut all = on_lists(of);
+    all.push(Kind { what: What::HugePages, bytes: huge, source: "hugepages_total x hugepages_size" });
+    all.extend(plain(of));
+    all
+}
+
+/// The sum of a counter over the lines of nodes.
+fn in_nodes(report: &OomReport, name: &str) -> Option<u64> {
+    let values = report.nodes.iter().filter_map(|n| crate::snapshot::oom_report::counter(&n.values, name));
+    values.reduce(u64::saturating_add)
+}
+
+/// Of the nodes that the report has lines of.
+fn of_nodes(report: &OomReport) -> Vec<Kind> {
+    if report.nodes.is_empty() {
+        return Vec::new();
+    }
+    let in_zones = |name: &str| report.zones.iter().filter_map(|z| z.value(name)).reduce(u64::saturating_add);
+    let of = |name: &str| in_nodes(report, name).or_else(|| in_zones(name)).unwrap_or(0);
+    let mut all = on_lists(of);
+    all.extend(plain(of));
+    all
+}
+
+/// What lies on the lists of the LRU, and what is free.
+fn on_lists(of: impl Fn(&str) -> u64) -> Vec<Kind> {
+    let sum = |names: &[&str]| names.iter().map(|name| of(name)).fold(0, u64::saturating_add);
+    let shmem = of("shmem");
     // tmpfs lies on the lists of anonymous memory, and counts as page cache nevertheless.
-    let anon_lists =
-        of("active_anon").unwrap_or(0) + of("inactive_anon").unwrap_or(0) + of("isolated_anon").unwrap_or(0);
+    let anon_lists = sum(&["active_anon", "inactive_anon", "isolated_anon"]);
     let on_lists = shmem.min(anon_lists);
-    let huge = report.huge_pages.iter().map(|h| h.size.saturating_mul(h.total)).sum();
+    let kind = |what, bytes, source| Kind { what, bytes, source };
     vec![
-        Kind { name: "anonymous", bytes: anon_lists - on_lists, source: "active_anon + inactive_anon - shmem" },
-        Kind { name: "tmpfs and shared memory", bytes: shmem, source: "shmem" },
-        Kind {
-            name: "page cache of files",
-            bytes: of("active_file").unwrap_or(0) + of("inactive_file").unwrap_or(0) + of("isolated_file").unwrap_or(0),
-            source: "active_file + inactive_file",
-        },
-        Kind {
-            name: "locked or otherwise unevictable",
-            bytes: of("unevictable").unwrap_or(0).saturating_sub(shmem - on_lists),
-            source: "unevictable",
-        },
-        Kind { name: "slab, reclaimable", bytes: of("slab_reclaimable").unwrap_or(0), source: "slab_reclaimable" },
-        Kind {
-            name: "slab, unreclaimable",
-            bytes: of("slab_unreclaimable").unwrap_or(0),
-            source: "slab_unreclaimable",
-        },
-        Kind { name: "page tables", bytes: of("pagetables").unwrap_or(0), source: "pagetables" },
-        Kind { name: "page tables of guests", bytes: of("sec_pagetables").unwrap_or(0), source: "sec_pagetables" },
-        Kind { name: "kernel stacks", bytes: node("kernel_stack").unwrap_or(0), source: "kernel_stack of the nodes" },
-        Kind {
-            name: "kernel, other reclaimable",
-            bytes: of("kernel_misc_reclaimable").unwrap_or(0),
-            source: "kernel_misc_reclaimable",
-        },
-        Kind { name: "huge page pools", bytes: huge, source: "hugepages_total x hugepages_size" },
-        Kind { name: "bounce buffers", bytes: of("bounce").unwrap_or(0), source: "bounce" },
-        Kind { name: "free", bytes: of("free").unwrap_or(0), source: "free" },
-        Kind { name: "free, in the lists of the CPUs", bytes: of("free_pcp").unwrap_or(0), source: "free_pcp" },
+        kind(What::Anonymous, anon_lists - on_lists, "active_anon + inactive_anon - shmem"),
+        kind(What::Shared, shmem, "shmem"),
+        kind(What::Cache, sum(&["active_file", "inactive_file", "isolated_file"]), "active_file + inactive_file"),
+        kind(What::Unevictable, of("unevictable").saturating_sub(shmem - on_lists), "unevictable"),
+        kind(What::Bounce, of("bounce"), "bounce"),
+        kind(What::Free, of("free"), "free"),
+        kind(What::FreePerCpu, of("free_pcp"), "free_pcp"),
     ]
 }
 
 /// Of a cgroup and those below it. Sources: `memory.stat` as the report has it, and `kmem:`.
 fn of_cgroup(memcg: &MemcgState) -> Vec<Kind> {
-    let of = |name: &str| memcg.stat(name);
+    let kind = |what, bytes, source| Kind { what, bytes, source };
     // v2: bytes of the whole tree.
-    if let Some(anon) = of("anon") {
-        let shmem = of("shmem").unwrap_or(0);
+    if let Some(anon) = memcg.stat("anon") {
+        let of = |name: &str| memcg.stat(name).unwrap_or(0);
         let parts = ["kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc", "slab"];
-        let known: u64 = parts.iter().filter_map(|p| of(p)).sum();
-        let kernel = of("kernel").map_or(0, |all| all.saturating_sub(known));
-        return vec![
-            Kind { name: "anonymous", bytes: anon, source: "anon" },
-            Kind { name: "tmpfs and shared memory", bytes: shmem, source: "shmem" },
-            Kind {
-                name: "page cache of files",
-                bytes: of("file").unwrap_or(0).saturating_sub(shmem),
-                source: "file - shmem",
-            },
-            Kind { name: "slab, reclaimable", bytes: of("slab_reclaimable").unwrap_or(0), source: "slab_reclaimable" },
-            Kind {
-                name: "slab, unreclaimable",
-                bytes: of("slab_unreclaimable").unwrap_or(0),
-                source: "slab_unreclaimable",
-            },
-            Kind { name: "page tables", bytes: of("pagetables").unwrap_or(0), source: "pagetables" },
-            Kind { name: "kernel stacks", bytes: of("kernel_stack").unwrap_or(0), source: "kernel_stack" },
-            Kind { name: "per-CPU memory of the kernel", bytes: of("percpu").unwrap_or(0), source: "percpu" },
-            Kind { name: "vmalloc", bytes: of("vmalloc").unwrap_or(0), source: "vmalloc" },
-            Kind { name: "socket buffers", bytes: of("sock").unwrap_or(0), source: "sock" },
-            Kind { name: "kernel, other", bytes: kernel, source: "kernel - its parts" },
+        let known = parts.iter().map(|part| of(part)).fold(0, u64::saturating_add);
+        let mut all = vec![
+            kind(What::Anonymous, anon, "anon"),
+            kind(What::Shared, of("shmem"), "shmem"),
+            kind(What::Cache, of("file").saturating_sub(of("shmem")), "file - shmem"),
+            kind(What::KernelOther, of("kernel").saturating_sub(known), "kernel - its parts"),
         ];
+        all.extend(plain(of));
+        return all;
     }
     // v1: the `total_` lines are of the whole tree; before 5.3 each cgroup has its own line.
     let sum = |name: &str| -> Option<u64> {
-        let total = format!("total_{name}");
-        let own = || {
-            let all =
-                memcg.stats.iter().filter_map(|s| s.values.iter().find(|(n, _)| n.as_str() == name).map(|(_, v)| *v));
-            all.reduce(|a, b| a + b)
-        };
-        of(&total).or_else(own)
+        let own = |s: &MemcgStats| s.values.iter().find(|(n, _)| n.as_str() == name).map(|(_, v)| *v);
+        memcg.stat(&format!("total_{name}")).or_else(|| memcg.stats.iter().filter_map(own).reduce(u64::saturating_add))
     };
     let Some(rss) = sum("rss") else { return Vec::new() };
     let shmem = sum("shmem").unwrap_or(0);
-    let kmem = memcg.of(crate::snapshot::oom_report::UseKind::Kmem).map_or(0, |k| k.usage);
     vec![
-        Kind { name: "anonymous", bytes: rss, source: "total_rss" },
-        Kind { name: "tmpfs and shared memory", bytes: shmem, source: "total_shmem" },
-        Kind {
-            name: "page cache of files",
-            bytes: sum("cache").unwrap_or(0).saturating_sub(shmem),
-            source: "total_cache - total_shmem",
-        },
-        Kind { name: "kernel", bytes: kmem, source: "kmem: usage" },
+        kind(What::Anonymous, rss, "total_rss"),
+        kind(What::Shared, shmem, "total_shmem"),
+        kind(What::Cache, sum("cache").unwrap_or(0).saturating_sub(shmem), "total_cache - total_shmem"),
+        kind(What::Kernel, memcg.of(UseKind::Kmem).map_or(0, |k| k.usage), "kmem: usage"),
     ]
 }
 
@@ -200,34 +284,35 @@ fn processes(report: &OomReport) -> Vec<ProcessUse> {
         });
         if let (Some(row), Some(largest)) = (rows.get_mut(row), largest.get_mut(row)) {
             row.count += 1;
-            row.rss += task.rss;
-            row.swap += task.swap.unwrap_or(0);
-            row.page_tables += task.page_tables.unwrap_or(0);
+            row.rss = row.rss.saturating_add(task.rss);
+            row.swap = row.swap.saturating_add(task.swap.unwrap_or(0));
+            row.page_tables = row.page_tables.saturating_add(task.page_tables.unwrap_or(0));
             if task.rss >= *largest {
                 (row.pid, *largest) = (task.pid, task.rss);
             }
         }
     }
-    rows.sort_by_key(|r| std::cmp::Reverse(r.rss + r.swap));
+    rows.sort_by_key(|r| std::cmp::Reverse(r.rss.saturating_add(r.swap)));
     rows.truncate(MOST_PROCESSES);
     rows
 }
 
 impl Usage {
     /// Bytes of a kind.
-    pub fn of(&self, name: &str) -> u64 {
-        self.kinds.iter().find(|k| k.name == name).map_or(0, |k| k.bytes)
+    pub fn of(&self, what: What) -> u64 {
+        self.kinds.iter().find(|k| k.what == what).map_or(0, |k| k.bytes)
     }
 
     /// The largest kinds and the largest process, in one sentence.
     pub fn sentence(&self) -> Option<String> {
         let total = self.total?.max(1) as f64;
         let share = |bytes: u64| format!("{} ({})", units::bytes(bytes as f64), units::percent(bytes as f64 / total));
-        let kinds: Vec<_> = self.kinds.iter().filter(|k| !k.name.starts_with("free")).take(2).collect();
+        let kinds: Vec<_> = self.kinds.iter().filter(|k| !k.what.is_free()).take(2).collect();
         let largest = kinds.first()?;
-        let mut text = format!("Of {} in all {} was {}", units::bytes(total), share(largest.bytes), largest.name);
+        let mut text =
+            format!("Of {} in all {} was {}", units::bytes(total), share(largest.bytes), largest.what.words());
         if let Some(next) = kinds.get(1).filter(|k| k.bytes as f64 > total / 20.0) {
-            text += &format!(", {} {}", share(next.bytes), next.name);
+            text += &format!(", {} {}", share(next.bytes), next.what.words());
         }
         if let Some(p) = self.processes.first() {
             let many = if p.count > 1 {

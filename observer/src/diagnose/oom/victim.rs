@@ -87,15 +87,19 @@ fn total(report: &OomReport, limit: &Limit) -> Option<u64> {
             let memory = of(UseKind::Memory)?;
             Some(of(UseKind::MemorySwap).map_or(memory, |both| both.max(memory)))
         }
-        _ => limit.limit.map(|ram| ram + swap),
+        _ => limit.limit.map(|ram| ram.saturating_add(swap)),
     }
+}
+
+fn sum<const N: usize>(parts: [u64; N]) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 fn candidate(task: &Task, total: Option<u64>) -> Candidate {
     let (swap, tables) = (task.swap.unwrap_or(0), task.page_tables.unwrap_or(0));
     let adjustment = total.map_or(0, |t| i128::from(task.oom_score_adj) * i128::from(t) / 1000);
     let adjustment = i64::try_from(adjustment).unwrap_or(0);
-    let own = i64::try_from(task.rss + swap + tables).unwrap_or(i64::MAX);
+    let own = i64::try_from(sum([task.rss, swap, tables])).unwrap_or(i64::MAX);
     Candidate {
         comm: task.comm.clone(),
         pid: task.pid,
@@ -112,7 +116,8 @@ pub(super) fn victim(report: &OomReport, limit: &Limit) -> Option<Victim> {
     let pid = report.victim_pid()?;
     let kill = report.kills.iter().find(|k| k.pid == pid).or(report.kills.first());
     let decision = report.decision.as_ref();
-    let comm = kill.map(|k| k.comm.clone()).or_else(|| decision.and_then(|d| d.task.clone()))?;
+    let comm = kill.map(|k| k.comm.clone()).or_else(|| decision.and_then(|d| d.task.clone()));
+    let comm = comm.or_else(|| report.exiting.as_ref().map(|e| e.comm.clone()))?;
     let total = total(report, limit);
     let mut candidates: Vec<Candidate> =
         report.tasks.iter().filter(|t| t.oom_score_adj != NEVER && t.pid != 1).map(|t| candidate(t, total)).collect();
@@ -120,18 +125,18 @@ pub(super) fn victim(report: &OomReport, limit: &Limit) -> Option<Victim> {
     let own = candidates.iter().find(|c| c.pid == pid).cloned();
     let rank = candidates.iter().position(|c| c.pid == pid).map(|at| at + 1);
     let of_kill =
-        kill.and_then(|k| Some(k.anon_rss? + k.file_rss? + k.shmem_rss.unwrap_or(0) + k.page_tables.unwrap_or(0)));
-    let bytes = own.as_ref().map(|c| c.rss + c.swap + c.page_tables).or(of_kill);
-    let held = own.as_ref().map_or(0, |c| c.rss + c.swap);
+        kill.and_then(|k| Some(sum([k.anon_rss?, k.file_rss?, k.shmem_rss.unwrap_or(0), k.page_tables.unwrap_or(0)])));
+    let bytes = own.as_ref().map(|c| sum([c.rss, c.swap, c.page_tables])).or(of_kill);
+    let held = own.as_ref().map_or(0, |c| sum([c.rss, c.swap]));
     let mut spared: Vec<Spared> = report
         .tasks
         .iter()
-        .filter(|t| t.pid != pid && t.rss + t.swap.unwrap_or(0) > held && own.is_some())
+        .filter(|t| t.pid != pid && sum([t.rss, t.swap.unwrap_or(0)]) > held && own.is_some())
         .filter_map(|t| {
             Some(Spared {
                 comm: t.comm.clone(),
                 pid: t.pid,
-                bytes: t.rss + t.swap.unwrap_or(0),
+                bytes: sum([t.rss, t.swap.unwrap_or(0)]),
                 why: spared_why(t, own.as_ref()?)?,
             })
         })
@@ -175,8 +180,15 @@ fn why(report: &OomReport, rank: Option<usize>, own: Option<&Candidate>, count: 
     if reason.contains("oom_kill_allocating_task") {
         return "vm.oom_kill_allocating_task is set: who asks is killed, whatever it has".to_owned();
     }
+    let chosen = report.decision.as_ref().and_then(|d| Some((d.task.as_ref()?, d.pid?)));
+    if let Some((parent, pid)) = chosen.filter(|(_, pid)| Some(*pid) != report.victim_pid()) {
+        let parent = super::process(parent, Some(pid));
+        return format!(
+            "{parent} has the highest score, and kernels before 5.1 kill a child with memory of its own in its place"
+        );
+    }
     let Some(own) = own else {
-        return "why it was chosen is not known: the report has no table of tasks that it is in".to_owned();
+        return "by what score is not known, as there is no table of tasks with it".to_owned();
     };
     let adjusted = own.oom_score_adj != 0;
     let sum = {

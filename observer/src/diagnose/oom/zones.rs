@@ -118,11 +118,11 @@ fn check(zone: &Zone, ask: &Ask) -> ZoneCheck {
     let cma = if ask.movable { 0 } else { zone.value("free_cma").unwrap_or(0) };
     let highatomic = zone.value("reserved_highatomic").unwrap_or(0);
     let reserve = reserve(zone, ask);
-    let size = ask.page.checked_shl(ask.order).unwrap_or(u64::MAX);
+    let size = super::block(ask.page, ask.order);
     let fitting = fitting(zone, size, ask.movable);
     let (free, min_value) = (free.unwrap_or(0), min.unwrap_or(0));
     let usable = free.saturating_sub(cma).saturating_sub(highatomic);
-    let needed = min_value + reserve;
+    let needed = min_value.saturating_add(reserve);
     let verdict = match min {
         None => ZoneVerdict::Unknown,
         Some(_) if usable <= needed => ZoneVerdict::BelowMin,
@@ -177,5 +177,5 @@ fn fitting(zone: &Zone, size: u64, movable: bool) -> Option<u64> {
     }
     let may = |types: &str| types.is_empty() || types.chars().any(|t| !matches!(t, 'H' | 'I') && (movable || t != 'C'));
     let blocks = zone.free_blocks.iter().filter(|b| b.bytes >= size && may(b.types.as_str()));
-    Some(blocks.map(|b| b.bytes.saturating_mul(b.count)).sum())
+    Some(blocks.map(|b| b.bytes.saturating_mul(b.count)).fold(0, u64::saturating_add))
 }

@@ -25,6 +25,7 @@ pub(super) fn parts(explanation: &Explanation, report: &OomReport) -> Vec<Part> 
         zones(explanation),
         kinds(explanation),
         processes(explanation),
+        led_up(explanation),
         victim(explanation),
         spared(explanation),
         slabs(report),
@@ -73,7 +74,7 @@ fn kinds(explanation: &Explanation) -> Part {
     let mut rows: Vec<_> = usage
         .kinds
         .iter()
-        .map(|k| vec![bytes(k.bytes), share(k.bytes as f64), k.name.to_owned(), k.source.to_owned()])
+        .map(|k| vec![bytes(k.bytes), share(k.bytes as f64), k.what.words().to_owned(), k.source.to_owned()])
         .collect();
     if let Some(rest) = usage.unaccounted.filter(|n| *n != 0) {
         let sign = if rest < 0 { "-" } else { "" };
@@ -111,13 +112,24 @@ fn processes(explanation: &Explanation) -> Part {
     Part { title: "Who held it", columns, rows }
 }
 
+fn led_up(explanation: &Explanation) -> Part {
+    let sentences = explanation.led_up.iter().flat_map(|l| &l.sentences);
+    let mut rows: Vec<_> = sentences.map(|s| vec![format!("{} [{}]", s.text, s.source)]).collect();
+    if let Some((seconds, snapshots)) = explanation.led_up.as_ref().and_then(|l| Some((l.seconds?, l.snapshots))) {
+        let (many, s) = if snapshots == 1 { ("snapshot", "s") } else { ("snapshots", "") };
+        let covered = format!("{snapshots} {many} cover{s} the {} before it.", units::seconds(seconds));
+        rows.insert(0, vec![covered]);
+    }
+    Part { title: "What led up to it", columns: &[("", false)], rows }
+}
+
 fn victim(explanation: &Explanation) -> Part {
     let candidates = explanation.victim.iter().flat_map(|v| &v.candidates);
     let row = |c: &crate::diagnose::oom::Candidate| {
         let signed = |n: i64| format!("{}{}", if n < 0 { "-" } else { "" }, bytes(n.unsigned_abs()));
         vec![
             signed(c.score),
-            bytes(c.rss + c.swap + c.page_tables),
+            bytes(c.rss.saturating_add(c.swap).saturating_add(c.page_tables)),
             signed(c.adjustment),
             c.oom_score_adj.to_string(),
             c.pid.to_string(),

@@ -20,6 +20,7 @@ pub fn list(explanation: &Explanation, report: &OomReport) -> String {
     let held = victim.and_then(|v| v.bytes).map_or("?".to_owned(), |b| units::bytes(b as f64));
     let limit = match &explanation.limit.memory {
         Memory::Host => "host".to_owned(),
+        Memory::Cgroup { path, .. } if path.is_empty() => "a cgroup".to_owned(),
         Memory::Cgroup { path, .. } => format!("cgroup {path}"),
         Memory::Cpuset { .. } => "cpuset".to_owned(),
         Memory::Policy { .. } => "memory policy".to_owned(),

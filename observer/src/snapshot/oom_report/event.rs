@@ -40,6 +40,7 @@ impl From<&OomKill> for OomReport {
                 reason: last.map_or_else(Name::default, |r| reason(r).into()),
                 ..Kill::default()
             }],
+            trace: kill.stack.clone().unwrap_or_default(),
             cut: Some(Cut::EventOnly),
             ..Self::default()
         }

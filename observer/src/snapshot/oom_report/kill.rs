@@ -75,6 +75,19 @@ pub struct Kill {
     pub oom_score_adj: Option<i32>,
 }
 
+/// A process that was chosen, and was found to be ending already. Source: `is already exiting. Skip killing the task`
+/// (from 5.9).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exiting {
+    /// Process id.
+    pub pid: u32,
+    /// Name.
+    pub comm: Name,
+    /// The kernel's words for why, as in [`Kill::reason`].
+    pub reason: Name,
+}
+
 /// Memory that was taken from a victim before it ended. Source: `oom_reaper: reaped process`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

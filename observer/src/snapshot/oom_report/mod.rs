@@ -12,7 +12,7 @@ pub mod zone;
 
 use serde::{Deserialize, Serialize};
 
-pub use kill::{Constraint, Decision, Kill, Reaped};
+pub use kill::{Constraint, Decision, Exiting, Kill, Reaped};
 pub use memcg::{MemcgState, MemcgUse, UseKind};
 pub use request::{Frame, Gfp, Request};
 pub use task::Task;
@@ -60,6 +60,8 @@ pub struct OomReport {
     pub decision: Option<Decision>,
     /// What was killed: one process, or all of a cgroup with `memory.oom.group`.
     pub kills: Vec<Kill>,
+    /// What was chosen and was ending already: nothing was killed then.
+    pub exiting: Option<Exiting>,
     /// Memory that was taken from victims at once.
     pub reaped: Vec<Reaped>,
     /// Cgroup all of whose tasks are killed, because `memory.oom.group` is set.
@@ -206,8 +208,11 @@ impl OomReport {
         self.tasks.iter().find(|t| t.pid == pid)
     }
 
-    /// Process id of the process that was chosen.
+    /// Process id of the process that was killed, or would have been.
     pub fn victim_pid(&self) -> Option<u32> {
-        self.decision.as_ref().and_then(|d| d.pid).or_else(|| self.kills.first().map(|k| k.pid))
+        let chosen = self.decision.as_ref().and_then(|d| d.pid);
+        // Before 5.1 a child could be killed in the place of its parent.
+        let killed = self.kills.iter().find(|k| Some(k.pid) == chosen).or(self.kills.first()).map(|k| k.pid);
+        killed.or(chosen).or_else(|| self.exiting.as_ref().map(|e| e.pid))
     }
 }

@@ -147,8 +147,14 @@ impl Builder {
             self.report.no_killable = true;
             return self.end(line);
         }
-        if words.starts_with(b"Out of memory: Killed")
-            || words.starts_with(b"Memory cgroup out of memory")
+        if let Some(exiting) = kill::exiting(&line.words) {
+            if self.part == Part::After {
+                return Took::Begin;
+            }
+            self.report.exiting = Some(exiting);
+            return self.end(line);
+        }
+        if words.starts_with(b"Memory cgroup out of memory")
             || super::text::find(words, b"ill process ").is_some()
             || super::text::find(words, b"illed process ").is_some()
         {
@@ -202,7 +208,7 @@ impl Builder {
             && let Some(stat) = memcg::stat(words)
         {
             if let Some(last) = self.report.memcg.as_mut().and_then(|m| m.stats.last_mut()) {
-                last.values.push(stat);
+                last.values.extend(stat);
             }
             return true;
         }
@@ -271,16 +277,23 @@ impl Builder {
         self.report
     }
 
+    /// The sum of a counter over the lines of nodes, or of zones where the kernel has no lines of nodes (before 4.8).
+    fn in_kilobytes(&self, name: &str) -> Option<u64> {
+        let nodes = self.report.nodes.iter().map(|n| &n.values);
+        let zones = self.report.zones.iter().filter(|_| self.report.nodes.is_empty()).map(|z| &z.values);
+        let mut all = nodes.chain(zones).map(|values| crate::snapshot::oom_report::counter(values, name));
+        all.try_fold(0u64, |sum, one| Some(sum.saturating_add(one?)))
+    }
+
     /// The same amount is in the report in pages and in kB: the counters of all nodes, or what the victim had.
     fn page_size(&self) -> PageSize {
         const NAMES: [&str; 5] = ["active_anon", "inactive_anon", "active_file", "inactive_file", "shmem"];
         let of_nodes = NAMES.iter().filter_map(|name| {
             let pages = self.pages.counters.iter().find(|(n, _)| n.as_str() == *name)?.1;
-            let nodes = self.report.nodes.iter().map(|n| crate::snapshot::oom_report::counter(&n.values, name));
-            Some((nodes.sum::<Option<u64>>()?, pages))
+            Some((self.in_kilobytes(name)?, pages))
         });
         let of_victim = self.report.kills.iter().filter_map(|kill| {
-            let bytes = kill.anon_rss? + kill.file_rss? + kill.shmem_rss.unwrap_or(0);
+            let bytes = kill.anon_rss?.saturating_add(kill.file_rss?).saturating_add(kill.shmem_rss.unwrap_or(0));
             Some((bytes, self.rows.iter().find(|row| row.pid() == kill.pid)?.rss_pages()))
         });
         // The largest says it most exactly.
@@ -288,7 +301,7 @@ impl Builder {
         best.and_then(|(bytes, pages)| {
             let found = [4096u64, 8192, 16384, 65536].into_iter().find(|size| {
                 let expected = pages.saturating_mul(*size);
-                expected.abs_diff(bytes) * 4 < expected
+                expected.abs_diff(bytes) < expected / 4
             });
             found.map(|bytes| PageSize { bytes, known: true })
         })

@@ -3,7 +3,7 @@
 use super::text::{after, find, find_last, leading, leading_signed, name, number_after, some_name};
 use crate::snapshot::{
     Name,
-    oom_report::{Kill, Reaped},
+    oom_report::{Exiting, Kill, Reaped},
 };
 
 /// Texts before the process id of a kill.
@@ -88,6 +88,20 @@ pub(super) fn reaped(line: &[u8]) -> Option<Reaped> {
     })
 }
 
+/// `Out of memory: OOM victim 1 (x) is already exiting. Skip killing the task`.
+pub(super) fn exiting(line: &[u8]) -> Option<Exiting> {
+    let verb = b": OOM victim ";
+    let at = find(line, verb)?;
+    let rest = line.get(at + verb.len()..)?;
+    let open = find(rest, b" (")?;
+    let close = find_last(rest, b") is already exiting. Skip killing")?;
+    Some(Exiting {
+        pid: u32::try_from(leading(rest)?).ok()?,
+        comm: Name::from_bytes(rest.get(open + 2..close)?),
+        reason: name(line.get(..at)?),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +137,15 @@ mod tests {
         );
         assert!(super::kill(b"earlyoom: Killed process 12 (x)").is_none());
         assert!(super::kill(b"Out of memory: Killed process x (x)").is_none());
+    }
+
+    #[test]
+    fn a_victim_that_ends_by_itself() {
+        let row =
+            exiting(b"Memory cgroup out of memory: OOM victim 7 (a (b)) is already exiting. Skip killing the task")
+                .unwrap();
+        assert_eq!((row.pid, row.comm.as_str(), row.reason.as_str()), (7, "a (b)", "Memory cgroup out of memory"));
+        assert!(exiting(b"OOM victim").is_none());
     }
 
     #[test]

@@ -46,12 +46,22 @@ pub(super) fn stats(line: &[u8]) -> Option<MemcgStats> {
     Some(MemcgStats { path: name(path), values: values.collect() })
 }
 
-/// `anon 66916352`, a line of `memory.stat`.
-pub(super) fn stat(line: &[u8]) -> Option<(Name, u64)> {
+/// More bytes than any name in memory.stat has.
+const LONGEST_KEY: usize = 48;
+
+/// `anon 66916352`, a line of `memory.stat`. Where it is one record, the kernel's limit of a record cuts the last line off:
+/// a name without a number is `Some(None)`.
+pub(super) fn stat(line: &[u8]) -> Option<Option<(Name, u64)>> {
     let mut words = words(line);
-    let (key, value) = (words.next()?, words.next()?);
+    let (key, value) = (words.next()?, words.next());
     let usual = key.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
-    (usual && words.next().is_none()).then(|| number(value).map(|n| (name(key), n)))?
+    if !usual || key.len() > LONGEST_KEY || words.next().is_some() {
+        return None;
+    }
+    match value {
+        Some(value) => Some(Some((name(key), number(value)?))),
+        None => Some(None),
+    }
 }
 
 /// `Task in /a/b killed as a result of limit of /a`, of kernels before 5.0.
@@ -152,7 +162,9 @@ mod tests {
         assert_eq!(stats(b"Memory cgroup stats for /a:b:").unwrap().path.as_str(), "/a:b");
         let old = stats(b"Memory cgroup stats for /a: cache:0KB rss:8KB inactive_anon:4KB").unwrap();
         assert_eq!((old.path.as_str(), old.values.len(), old.values[1].1), ("/a", 3, 8192));
-        assert_eq!(stat(b"pgfault 12"), Some(("pgfault".into(), 12)));
+        assert_eq!(stat(b"pgfault 12"), Some(Some(("pgfault".into(), 12))));
+        assert_eq!(stat(b"workingset_ref"), Some(None), "the limit of a record cuts the last line off");
+        assert_eq!(stat(b"workingset_ref"), Some(None));
         assert_eq!(stat(b"Tasks state"), None);
     }
 

@@ -17,6 +17,7 @@ mod text;
 use std::collections::VecDeque;
 
 use builder::{Builder, Took};
+use prefix::Line;
 pub use scan::{ScanError, Scanner};
 
 use crate::snapshot::{
@@ -30,8 +31,10 @@ const MOST_OPEN: usize = 64;
 const PATIENCE_LINES: u32 = 64;
 /// The same in nanoseconds of the kernel's clock.
 const PATIENCE_NS: u64 = 30_000_000_000;
-/// Lines of one report, after which it is no report any more.
-const MOST_LINES: u32 = 1_000_000;
+/// Lines of others before the kill, one after the other, until it is not expected any more.
+const MOST_FOREIGN: u32 = 4096;
+/// Bytes of lines that are held of all open reports. A row of the table of tasks has about 100: this is 300,000 tasks.
+const MOST_HELD: usize = 32 << 20;
 
 /// Takes lines one by one and gives reports when they are whole.
 #[derive(Debug, Default)]
@@ -45,9 +48,25 @@ pub struct Parser {
 #[derive(Debug)]
 struct Open {
     builder: Builder,
-    lines: u32,
-    /// Lines since the kill that had nothing to do with it; `None` before the kill.
-    idle: Option<u32>,
+    /// Bytes of its lines.
+    held: usize,
+    /// True if the kill has come.
+    ended: bool,
+    /// Lines since the last of it that had nothing to do with it.
+    foreign: u32,
+}
+
+impl Open {
+    /// True if no more of it is to be waited for.
+    fn is_over(&self) -> bool {
+        let most = if self.ended { PATIENCE_LINES } else { MOST_FOREIGN };
+        self.foreign >= most || self.builder.silent_ns() > PATIENCE_NS
+    }
+
+    /// The report; `cut` says why it ends here, if the kill has not come.
+    fn finish(self, cut: Cut) -> OomReport {
+        self.builder.finish((!self.ended).then_some(cut))
+    }
 }
 
 impl Parser {
@@ -78,9 +97,16 @@ impl Parser {
 
     fn single(&mut self, number: u64, line: &[u8]) {
         let line = prefix::take(line);
-        if !line.of_kernel || line.words.trim_ascii().is_empty() {
+        if !line.of_kernel {
             return;
         }
+        // A record of several lines, as /dev/kmsg and the journal's JSON give it.
+        for words in line.words.split(|b| *b == b'\n').filter(|words| !words.trim_ascii().is_empty()) {
+            self.words(number, &Line { words: words.into(), ..line.clone() });
+        }
+    }
+
+    fn words(&mut self, number: u64, line: &Line<'_>) {
         // A line that continues a record has no prefix: it belongs to whoever spoke last.
         let has_prefix = line.stamp != Default::default() || line.host.is_some();
         let found = if has_prefix {
@@ -89,32 +115,29 @@ impl Parser {
             self.open.len().checked_sub(1)
         };
         if let Some(mut open) = found.and_then(|at| self.open.remove(at)) {
-            let took = open.builder.take(&line);
-            open.lines += 1;
+            let took = open.builder.take(line);
+            open.ended |= took == Took::End;
             match took {
-                Took::Yes => open.idle = open.idle.map(|_| 0),
-                Took::End => open.idle = Some(0),
-                Took::No => open.idle = open.idle.map(|n| n + 1),
+                Took::Yes | Took::End => (open.foreign, open.held) = (0, open.held + line.words.len()),
+                Took::No => open.foreign += 1,
                 Took::Begin => {
-                    let cut = open.idle.is_none().then_some(Cut::Overtaken);
-                    self.done.push_back(open.builder.finish(cut));
-                    return self.begin(number, &line);
+                    self.done.push_back(open.finish(Cut::Overtaken));
+                    return self.begin(number, line);
                 }
             }
-            let late = open.idle.is_some_and(|n| n >= PATIENCE_LINES || open.builder.silent_ns() > PATIENCE_NS);
-            if late || open.lines >= MOST_LINES {
-                let cut = open.idle.is_none().then_some(Cut::Drowned);
-                self.done.push_back(open.builder.finish(cut));
+            let held = open.held + self.open.iter().map(|o| o.held).sum::<usize>();
+            if open.is_over() || held > MOST_HELD {
+                self.done.push_back(open.finish(Cut::Drowned));
             } else {
                 self.open.push_back(open);
             }
         } else {
-            self.begin(number, &line);
+            self.begin(number, line);
         }
     }
 
     /// Begins a report if the line begins one.
-    fn begin(&mut self, number: u64, line: &prefix::Line<'_>) {
+    fn begin(&mut self, number: u64, line: &Line<'_>) {
         let origin = Origin {
             source: self.source.clone(),
             line: number,
@@ -126,25 +149,21 @@ impl Parser {
         if self.open.len() == MOST_OPEN
             && let Some(oldest) = self.open.pop_front()
         {
-            let cut = oldest.idle.is_none().then_some(Cut::Overtaken);
-            self.done.push_back(oldest.builder.finish(cut));
+            self.done.push_back(oldest.finish(Cut::Overtaken));
         }
-        self.open.push_back(Open { builder, lines: 1, idle: ended.then_some(0) });
+        self.open.push_back(Open { builder, held: line.words.len(), ended, foreign: 0 });
     }
 
     /// Ends those whose kill has come, as when no line comes for a while in a live log.
     pub fn settle(&mut self) {
-        let (ended, open): (VecDeque<_>, _) = self.open.drain(..).partition(|o| o.idle.is_some());
+        let (ended, open): (VecDeque<_>, _) = self.open.drain(..).partition(|o| o.ended);
         self.open = open;
-        self.done.extend(ended.into_iter().map(|o| o.builder.finish(None)));
+        self.done.extend(ended.into_iter().map(|o| o.finish(Cut::End)));
     }
 
     /// Ends all: the log is over.
     pub fn finish(&mut self) {
-        for open in self.open.drain(..) {
-            let cut = open.idle.is_none().then_some(Cut::End);
-            self.done.push_back(open.builder.finish(cut));
-        }
+        self.done.extend(self.open.drain(..).map(|open| open.finish(Cut::End)));
     }
 
     /// True if [`Self::next_report`] has one.

@@ -33,7 +33,7 @@ pub(super) fn take(line: &[u8]) -> Line<'_> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut out =
         Line { stamp: Stamp::default(), host: None, caller: None, words: Cow::Borrowed(line), of_kernel: true };
-    let unpacked = json(line).or_else(|| kmsg(line, &mut out.stamp));
+    let unpacked = json(line, &mut out).or_else(|| kmsg(line, &mut out.stamp));
     match unpacked {
         Some(owned) => {
             let at = owned.len() - strip(&owned, &mut out).len();
@@ -87,9 +87,11 @@ fn bracket<'a>(rest: &'a [u8], out: &mut Line<'_>) -> Option<&'a [u8]> {
     } else {
         return None;
     }
-    // After the time of `journalctl -o short-monotonic` comes what comes after the time of syslog.
+    // After the time of `journalctl -o short-monotonic` comes what comes after the time of syslog; but the kernel's own words
+    // may look like a host and a program without a number: `Call Trace:`, `Hardware name: x`.
     let after = after.strip_prefix(b" ").unwrap_or(after);
-    Some(host_and_tag(after, out).unwrap_or(after))
+    let is_tagged = after.split(|b| *b == b' ').nth(1).is_some_and(|tag| tag == b"kernel:" || tag.ends_with(b"]:"));
+    Some(if is_tagged { host_and_tag(after, out).unwrap_or(after) } else { after })
 }
 
 /// A time with a fraction, which tells it from a process id in brackets.
@@ -202,13 +204,30 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 /// `{"log":"...\n","stream":"stdout","time":"..."}` of Docker, or `{"MESSAGE":"..."}` of `journalctl -o json`.
-fn json(line: &[u8]) -> Option<Vec<u8>> {
+fn json(line: &[u8], out: &mut Line<'_>) -> Option<Vec<u8>> {
     if !line.starts_with(b"{\"") {
         return None;
     }
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    let text = ["log", "MESSAGE", "message"].iter().find_map(|key| value.get(key)?.as_str())?;
-    Some(text.trim_end_matches('\n').as_bytes().to_vec())
+    let text = |key: &str| value.get(key)?.as_str();
+    let micros = |key: &str| number(text(key)?.as_bytes());
+    let words = ["log", "MESSAGE", "message"].iter().find_map(|key| bytes(value.get(key)?))?;
+    out.host = text("_HOSTNAME").map(|host| Name::from_bytes(host.as_bytes()));
+    out.of_kernel = text("_TRANSPORT").is_none_or(|transport| transport == "kernel");
+    out.stamp.boot_ns = micros("_SOURCE_MONOTONIC_TIMESTAMP").and_then(|us| us.checked_mul(1000));
+    let clock = micros("__REALTIME_TIMESTAMP").and_then(|us| i64::try_from(us).ok());
+    let clock = clock.and_then(|us| jiff::Timestamp::from_microsecond(us).ok()).map(|time| time.to_string());
+    let wall = clock.or_else(|| text("time").map(str::to_owned));
+    out.stamp.wall = wall.map(|wall| Name::from_bytes(wall.as_bytes()));
+    Some(words)
+}
+
+/// The bytes of a string, or of a list of them, as the journal writes what is not UTF-8.
+fn bytes(value: &serde_json::Value) -> Option<Vec<u8>> {
+    if let Some(text) = value.as_str() {
+        return Some(text.trim_end_matches('\n').as_bytes().to_vec());
+    }
+    value.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect()
 }
 
 #[cfg(test)]
@@ -275,6 +294,9 @@ mod tests {
             "CPU: 1 UID: 0 PID: 10401 Comm: python3 Not tainted 6.18.44 #1",
             "memory: usage 65536kB, limit 65536kB, failcnt 3656",
             "Node 0 DMA: 1*4kB (M) = 4kB",
+            "Hardware name: Example Board, BIOS 1.0",
+            "Memory allocations:",
+            "Call Trace:",
             "Mar",
             "<x>",
             "[",
@@ -296,7 +318,12 @@ mod tests {
         let line = r#"{"log":"[    1.500000] Mem-Info:\n","stream":"stdout","time":"2026-11-20T10:11:12Z"}"#;
         let (found, line) = words(line);
         assert_eq!((found.as_str(), line.stamp.boot_ns), ("Mem-Info:", Some(1_500_000_000)));
-        assert_eq!(words(r#"{"MESSAGE":"Mem-Info:","_HOSTNAME":"x"}"#).0, "Mem-Info:");
+        let line = r#"{"MESSAGE":"Mem-Info:","_HOSTNAME":"x","__REALTIME_TIMESTAMP":"1600000000000000","_SOURCE_MONOTONIC_TIMESTAMP":"42"}"#;
+        let (found, line) = words(line);
+        assert_eq!((found.as_str(), line.host.unwrap().as_str()), ("Mem-Info:", "x"));
+        assert_eq!((line.stamp.boot_ns, line.stamp.wall.unwrap().as_str()), (Some(42_000), "2020-09-13T12:26:40Z"));
+        assert!(!words(r#"{"MESSAGE":"Mem-Info:","_TRANSPORT":"stdout"}"#).1.of_kernel);
+        assert_eq!(take(br#"{"MESSAGE":[120,255]}"#).words.as_ref(), b"x\xff");
     }
 
     proptest::proptest! {

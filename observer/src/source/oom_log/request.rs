@@ -112,6 +112,12 @@ pub(super) fn trace(line: &[u8]) -> Option<TraceLine> {
 
 /// `RIP: 0033:0x41dd0a`, `RAX: 00.. RBX: 00..`, `Code: 0f 1f`, `pc : ..`, `x29: ..`, `ORIG_RAX: ..`.
 fn is_registers(text: &[u8]) -> bool {
+    // Words of the stack, which kernels before 4.9 print between the task and the chain.
+    let word = |w: &[u8]| matches!(w.len(), 8 | 16) && w.iter().all(u8::is_ascii_hexdigit);
+    let text = text.strip_prefix(b"Stack:").unwrap_or(text);
+    if words(text).count() > 0 && words(text).all(word) {
+        return true;
+    }
     let Some(colon) = text.iter().take(12).position(|b| *b == b':') else { return false };
     let (head, rest) = (text.get(..colon).unwrap_or_default(), text.get(colon + 1..).unwrap_or_default());
     let head = head.trim_ascii_end();

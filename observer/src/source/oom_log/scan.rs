@@ -13,12 +13,13 @@ const CHUNK: usize = 1 << 20;
 const LONGEST_LINE: usize = 64 << 10;
 
 /// Words with which a report, or what is left of one, can begin.
-const BEGINS: [&str; 5] = [
+const BEGINS: [&str; 6] = [
     "invoked oom-killer:",
     "oom-kill:constraint=",
     "ut of memory: Kill",
     "illed process ",
     "ut of memory and no killable",
+    " is already exiting. Skip killing",
 ];
 
 /// The log cannot be read any further.
@@ -40,7 +41,10 @@ pub struct Scanner<R> {
     source: Name,
     parser: Parser,
     begins: AhoCorasick,
-    buffer: Vec<u8>,
+    /// Room for one chunk and what is left of the one before.
+    buffer: Box<[u8]>,
+    /// Bytes of the buffer that were read.
+    filled: usize,
     /// Where in the buffer the next line begins.
     at: usize,
     /// Lines before that.
@@ -58,7 +62,8 @@ impl<R: Read> Scanner<R> {
             parser: Parser::new(source.clone()),
             source,
             begins: AhoCorasick::new(BEGINS)?,
-            buffer: Vec::with_capacity(CHUNK + LONGEST_LINE),
+            buffer: vec![0; CHUNK + LONGEST_LINE].into_boxed_slice(),
+            filled: 0,
             at: 0,
             lines: 0,
             skipping: false,
@@ -86,11 +91,12 @@ impl<R: Read> Scanner<R> {
             }
             if !self.fill()? {
                 self.over = true;
-                let rest = std::mem::take(&mut self.buffer);
-                let last = rest.get(self.at..).filter(|line| !line.is_empty() && !self.skipping);
-                if let Some(line) = last {
+                let last = self.buffer.get(self.at..self.filled).unwrap_or_default();
+                if self.skipping {
                     self.lines += 1;
-                    self.parser.line(self.lines, line);
+                } else if !last.is_empty() {
+                    self.lines += 1;
+                    self.parser.line(self.lines, last);
                 }
                 self.parser.finish();
             }
@@ -99,7 +105,8 @@ impl<R: Read> Scanner<R> {
 
     /// Takes the lines that are whole in the buffer, until a report is.
     fn whole_lines(&mut self) {
-        let Some(end) = memchr::memrchr(b'\n', &self.buffer).map(|at| at + 1) else { return };
+        let unread = self.buffer.get(self.at..self.filled).unwrap_or_default();
+        let Some(end) = memchr::memrchr(b'\n', unread).map(|at| self.at + at + 1) else { return };
         while self.at < end && !self.parser.next_is_ready() {
             let Some(rest) = self.buffer.get(self.at..end) else { return };
             if self.skipping {
@@ -130,27 +137,27 @@ impl<R: Read> Scanner<R> {
 
     /// Reads more; false at the end of the log.
     fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.at);
+        self.buffer.copy_within(self.at..self.filled, 0);
+        self.filled -= self.at;
         self.at = 0;
-        if self.buffer.len() > LONGEST_LINE {
+        if self.filled > LONGEST_LINE {
             // No line of the kernel: what was read of it is enough to know that.
             if !self.skipping {
                 let line = self.buffer.get(..LONGEST_LINE).unwrap_or_default();
                 self.parser.line(self.lines + 1, line);
             }
             self.skipping = true;
-            self.buffer.clear();
+            self.filled = 0;
         }
-        let kept = self.buffer.len();
-        self.buffer.resize(kept + CHUNK, 0);
+        let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
         let read = loop {
-            match self.log.read(self.buffer.get_mut(kept..).unwrap_or_default()) {
+            match self.log.read(room) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
+                result => break result?,
             }
         };
-        self.buffer.truncate(kept + *read.as_ref().unwrap_or(&0));
-        read.map(|n| n > 0)
+        self.filled += read;
+        Ok(read > 0)
     }
 }
 
