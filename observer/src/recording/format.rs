@@ -137,19 +137,63 @@ pub fn check_header(bytes: &[u8]) -> Result<(), HeaderProblem> {
 
 /// Encodes one frame whole.
 pub fn encode_frame<T: Serialize>(index: u32, kind: Kind, content: &T) -> Result<Vec<u8>, RecordingError> {
-    let mut cbor = Vec::new();
-    ciborium::into_writer(content, &mut cbor).map_err(|e| RecordingError::Encode(e.to_string()))?;
-    let payload = zstd::bulk::compress(&cbor, 0).map_err(|e| RecordingError::Encode(e.to_string()))?;
-    let length = u32::try_from(payload.len()).map_err(|e| RecordingError::Encode(e.to_string()))?;
+    let mut encoder = Encoder::new()?;
+    let payload = encoder.encode(content)?;
     let mut out = Vec::with_capacity(FRAME_HEAD + payload.len());
-    out.extend(MARKER);
-    out.extend(index.to_le_bytes());
-    out.extend(length.to_le_bytes());
-    out.extend([u8::from(kind), 0, 0, 0]);
-    out.extend(crc32fast::hash(&payload).to_le_bytes());
-    out.extend(crc32fast::hash(&out).to_le_bytes());
+    out.extend(frame_head(index, kind, payload)?);
     out.extend(payload);
     Ok(out)
+}
+
+/// What stands before a payload.
+pub fn frame_head(index: u32, kind: Kind, payload: &[u8]) -> Result<[u8; FRAME_HEAD], RecordingError> {
+    let length = u32::try_from(payload.len()).map_err(|e| RecordingError::Encode(e.to_string()))?;
+    let mut head = [0; FRAME_HEAD];
+    let (checked, crc) = head.split_at_mut(FRAME_HEAD - 4);
+    let numbers = [
+        MARKER,
+        index.to_le_bytes(),
+        length.to_le_bytes(),
+        [u8::from(kind), 0, 0, 0],
+        crc32fast::hash(payload).to_le_bytes(),
+    ];
+    for (to, from) in checked.chunks_exact_mut(4).zip(numbers) {
+        to.copy_from_slice(&from);
+    }
+    crc.copy_from_slice(&crc32fast::hash(checked).to_le_bytes());
+    Ok(head)
+}
+
+/// Encodes payloads, in memory that it keeps.
+pub struct Encoder {
+    cbor: Vec<u8>,
+    payload: Vec<u8>,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("capacity", &self.payload.capacity()).finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Makes one.
+    pub fn new() -> Result<Self, RecordingError> {
+        let compressor = zstd::bulk::Compressor::new(0).map_err(|e| RecordingError::Encode(e.to_string()))?;
+        Ok(Self { cbor: Vec::new(), payload: Vec::new(), compressor })
+    }
+
+    /// The payload of a frame.
+    pub fn encode<T: Serialize>(&mut self, content: &T) -> Result<&[u8], RecordingError> {
+        self.cbor.clear();
+        ciborium::into_writer(content, &mut self.cbor).map_err(|e| RecordingError::Encode(e.to_string()))?;
+        self.payload.clear();
+        self.payload.reserve(zstd::zstd_safe::compress_bound(self.cbor.len()));
+        let compressed = self.compressor.compress_to_buffer(&self.cbor, &mut self.payload);
+        compressed.map_err(|e| RecordingError::Encode(e.to_string()))?;
+        Ok(&self.payload)
+    }
 }
 
 /// A frame that is whole.

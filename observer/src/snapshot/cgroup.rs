@@ -89,6 +89,10 @@ pub struct Cgroup {
     pub own_limit_hits: Option<u64>,
     /// Times its own limit led to an OOM, not that of a cgroup below. Source: `memory.events.local` oom (v2).
     pub own_ooms: Option<u64>,
+    /// Processes killed that were in it, not in a cgroup below. Source: `memory.events.local` oom_kill (v2),
+    /// `memory.oom_control` oom_kill (v1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_oom_kills: Option<u64>,
     /// Kills of the whole cgroup. Source: `memory.events` oom_group_kill (v2).
     pub oom_group_kills: Option<u64>,
     /// The container that it belongs to.

@@ -131,6 +131,10 @@ impl Source {
     pub const SNMP: &'static str = "/proc/net/snmp";
     /// Fills `tcp.netstat`.
     pub const NETSTAT: &'static str = "/proc/net/netstat";
+    /// Fills `oom_watch`; listed only while observer watches for OOM kills.
+    pub const KMSG: &'static str = "/dev/kmsg";
+    /// The folder of stored OOM kills; listed only where they are stored.
+    pub const OOM_DIR: &'static str = "stored OOM kills";
     /// Fills `links`.
     pub const LINKS: &'static str = "rtnetlink";
     /// Fills `processes`.

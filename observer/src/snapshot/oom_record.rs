@@ -24,6 +24,10 @@ pub struct OomRecord {
     pub snapshots: u32,
     /// Snapshots that had to make room for newer ones before the kill: what led up to it is known only from then on.
     pub snapshots_dropped: u64,
+    /// File name of the record before it, which has the older snapshots: of several kills in a row only the first stores what
+    /// led up to all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<super::Name>,
     /// What was and was not seen.
     pub coverage: Coverage,
 }

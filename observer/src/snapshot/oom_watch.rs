@@ -32,6 +32,8 @@ pub struct OomCounts {
     pub since: Stamp,
     /// When these were read.
     pub read: Stamp,
+    /// True if nobody was killed while they were read, and nothing more is awaited of the kills before.
+    pub settled: bool,
     /// When the last kill was seen by any source; `None` if there was none.
     pub last_kill: Option<Stamp>,
     /// Source: `oom_kill` of /proc/vmstat.

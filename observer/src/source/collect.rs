@@ -10,10 +10,12 @@ use super::kernel::{self, Kernel};
 use super::link::LinkReader;
 use super::memory::CostlyMemory;
 use super::oom_paths::OomPaths;
+use super::oom_watch::{Again, OomNews, OomWatch};
 use super::process::{self, Units};
 use super::{Malformed, SourceError, host, memory, pressure, tcp};
 use crate::snapshot::coverage::{Cost, Coverage, Source};
 use crate::snapshot::oom::OomKill;
+use crate::snapshot::oom_watch::OomCounts;
 use crate::snapshot::{Host, Snapshot};
 
 /// What a collector reads, and how much of it.
@@ -27,6 +29,8 @@ pub struct Options {
     pub max_processes: usize,
     /// The eBPF object to load; `None` leaves the kernel side out altogether, and the coverage then lists no probe.
     pub object: Option<&'static [u8]>,
+    /// True to watch for OOM kills in the kernel's log and in all counts as well.
+    pub watch_oom: bool,
     /// How to load it.
     pub kernel: kernel::Options,
 }
@@ -38,6 +42,7 @@ impl Default for Options {
             max_cgroups: cgroup::DEFAULT_LIMIT,
             max_processes: process::DEFAULT_LIMIT,
             object: Some(crate::object::OBJECT),
+            watch_oom: false,
             kernel: kernel::Options::default(),
         }
     }
@@ -56,6 +61,9 @@ pub struct Collector {
     memory: CostlyMemory,
     links: Option<LinkReader>,
     oom_paths: OomPaths,
+    oom_watch: Option<OomWatch>,
+    /// Kills that a snapshot found, until they are asked for.
+    kills: Vec<OomKill>,
     spent: Spent,
 }
 
@@ -67,6 +75,7 @@ impl Collector {
         let host = host::host(&options.root, &mut buffer, units);
         let oom_paths = OomPaths::new(options.max_cgroups);
         let kernel = options.object.map(|object| Kernel::load(object, &options.kernel).0);
+        let oom_watch = options.watch_oom.then(|| OomWatch::new(kernel.as_ref().and_then(Kernel::events_fd)));
         Self {
             options,
             units,
@@ -78,6 +87,8 @@ impl Collector {
             memory: CostlyMemory::default(),
             links: None,
             oom_paths,
+            oom_watch,
+            kills: Vec::new(),
             spent: Spent::default(),
         }
     }
@@ -89,6 +100,9 @@ impl Collector {
             let cgroups = self.cgroups.as_ref();
             kernel.read(&mut snapshot, &|id| cgroups.is_some_and(|reader| reader.is_gone(id)));
         }
+        if self.oom_watch.is_some() {
+            self.take_kills();
+        }
         self.read_memory(&mut snapshot);
         self.read_network(&mut snapshot);
         self.read_cgroups(&mut snapshot);
@@ -99,23 +113,58 @@ impl Collector {
             let cgroups = self.cgroups.as_ref();
             self.oom_paths.fill(&mut oom.recent, |id| cgroups.and_then(|reader| reader.path_of(id)));
         }
+        self.watch_oom(&mut snapshot);
         self.spent.add_up(&mut snapshot.coverage);
         snapshot
     }
 
-    /// Takes the OOM kills that have come since the last call; they are also in the next snapshot. To be called as soon as
-    /// [`Self::events_fd`] is readable: while the cgroup is still there its path can be asked for, even if no snapshot has
-    /// seen it.
-    pub fn events(&mut self) -> Vec<OomKill> {
+    /// Takes what there is to know of OOM kills since the last call; the kills are also in the next snapshot. To be called
+    /// after each snapshot, and as soon as [`Self::events_fd`] is readable: while the cgroup is still there its path can be
+    /// asked for, even if no snapshot has seen it.
+    pub fn events(&mut self) -> OomNews {
+        self.take_kills();
+        let mut told = Vec::new();
+        if let Some(watch) = &mut self.oom_watch {
+            watch.read_log();
+        }
+        // The kernel marks a victim before it writes that it has killed: whatever the log has told, the event is there.
+        self.take_kills();
+        if let Some(watch) = &mut self.oom_watch {
+            told = watch.news();
+        }
+        OomNews { kills: std::mem::take(&mut self.kills), told }
+    }
+
+    /// Kills by source since observer began to look, as the last snapshot has them.
+    pub fn oom_counts(&self) -> Option<OomCounts> {
+        self.oom_watch.as_ref().and_then(OomWatch::counts)
+    }
+
+    /// A descriptor that becomes readable when [`Self::events`] has something to take. `None` if there is nothing to wait for.
+    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.oom_watch {
+            Some(watch) => watch.events_fd(),
+            None => self.kernel.as_ref().and_then(Kernel::events_fd),
+        }
+    }
+
+    fn take_kills(&mut self) {
         let mut kills = self.kernel.as_mut().map(Kernel::drain_events).unwrap_or_default();
         let cgroups = self.cgroups.as_ref();
         self.oom_paths.fill(&mut kills, |id| cgroups.and_then(|reader| reader.path_of(id)));
-        kills
+        if let Some(watch) = &mut self.oom_watch {
+            kills.iter().for_each(|kill| watch.event(kill));
+        }
+        self.kills.append(&mut kills);
     }
 
-    /// A descriptor that becomes readable when an OOM kill was seen. `None` if there is no probe for it.
-    pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.kernel.as_ref().and_then(Kernel::events_fd)
+    fn watch_oom(&mut self, snapshot: &mut Snapshot) {
+        let Some(watch) = &mut self.oom_watch else { return };
+        watch.read_log();
+        let vmstat = self.buffer.parse(&self.options.root, Source::VMSTAT, |b| memory::vmstat(b, self.units.page_size));
+        let vmstat = vmstat.ok().and_then(|vmstat| vmstat.oom_kill);
+        let marked = self.kernel.as_ref().and_then(Kernel::oom_marked);
+        watch.fill(snapshot, Again { vmstat, marked });
     }
 
     fn read_memory(&mut self, snapshot: &mut Snapshot) {

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod oom_log;
 pub mod oom_paths;
 pub mod oom_record;
+pub mod oom_watch;
 mod perf_map;
 pub mod pressure;
 pub mod process;

@@ -61,6 +61,8 @@ pub(super) fn read(
         None => files.get(folder, "memory.oom_control", oom_kills)?.flatten(),
     };
     kills.note(cgroup.id, cgroup.oom_kills);
+    // Version 1 counts a kill in the victim's own cgroup only.
+    cgroup.own_oom_kills = cgroup.oom_kills;
     cgroup.peak = files.get(folder, "memory.max_usage_in_bytes", |b| single_number(b, "the peak"))?;
     // Without accounting of swap, or of kernel memory, the files are not there.
     cgroup.kernel =

@@ -40,7 +40,7 @@ fn read_limits(folder: BorrowedFd<'_>, files: &mut Files<'_>, cgroup: &mut Cgrou
     (cgroup.limit_hits, cgroup.high_hits, cgroup.oom_kills) = (all.max, all.high, all.oom_kill);
     cgroup.oom_group_kills = all.oom_group_kill;
     let own = files.get(folder, "memory.events.local", events)?.unwrap_or_default();
-    (cgroup.own_limit_hits, cgroup.own_ooms) = (own.max, own.oom);
+    (cgroup.own_limit_hits, cgroup.own_ooms, cgroup.own_oom_kills) = (own.max, own.oom, own.oom_kill);
     Ok(())
 }
 

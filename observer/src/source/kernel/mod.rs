@@ -221,6 +221,11 @@ impl Kernel {
         self.readers.oom.as_mut().map(oom::Reader::drain).unwrap_or_default()
     }
 
+    /// Victims of the OOM killer that were counted until now; `None` without the probe.
+    pub fn oom_marked(&self) -> Option<u64> {
+        self.readers.oom.as_ref().and_then(|reader| reader.marked().ok())
+    }
+
     /// A descriptor that becomes readable when an event has come; `None` without the OOM probe.
     pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
         self.readers.oom.as_ref().map(AsFd::as_fd)

@@ -19,12 +19,17 @@ use crate::snapshot::{
     reclaim::ReclaimKind,
 };
 
+/// Kills that wait to be asked for at most.
+const MOST_FRESH: usize = 4096;
+
 /// Reader of OOM kills.
 #[derive(Debug)]
 pub(super) struct Reader {
     ring: Ring,
     kills: Array<u64>,
     recent: VecDeque<OomKill>,
+    /// Those that were not given yet.
+    fresh: Vec<OomKill>,
     page_size: u64,
 }
 
@@ -35,24 +40,42 @@ impl Reader {
             kills: Array::open(ebpf, "obs_oom_kills")?,
             ring: Ring::open(ebpf, "obs_oom_events")?,
             recent: VecDeque::new(),
+            fresh: Vec::new(),
             page_size,
         })
     }
 
-    /// Takes what is in the ring buffer and gives the new kills.
+    /// Takes what is in the ring buffer and gives the kills that were not given before, at most [`MOST_FRESH`].
     pub(super) fn drain(&mut self) -> Vec<OomKill> {
-        let mut new = Vec::new();
+        self.take();
+        std::mem::take(&mut self.fresh)
+    }
+
+    fn take(&mut self) {
         let page_size = self.page_size;
-        self.ring.drain(|event: &Event| new.push(kill(event, page_size)));
-        self.recent.extend(new.iter().cloned());
-        let too_many = self.recent.len().saturating_sub(Oom::KEPT);
-        self.recent.drain(..too_many);
-        new
+        let fresh = &mut self.fresh;
+        let recent = &mut self.recent;
+        self.ring.drain(|event: &Event| {
+            let kill = kill(event, page_size);
+            if recent.len() == Oom::KEPT {
+                recent.pop_front();
+            }
+            recent.push_back(kill.clone());
+            // Where nobody asks for them they do not pile up.
+            if fresh.len() < MOST_FRESH {
+                fresh.push(kill);
+            }
+        });
+    }
+
+    /// Victims that were marked until now.
+    pub(super) fn marked(&self) -> io::Result<u64> {
+        self.kills.get(0)
     }
 
     /// Reads the counts; `events_lost` is what the ring buffer had no place for.
     pub(super) fn read(&mut self, events_lost: u64) -> io::Result<Oom> {
-        self.drain();
+        self.take();
         Ok(Oom { kills: self.kills.get(0)?, events_lost, recent: self.recent.clone() })
     }
 }

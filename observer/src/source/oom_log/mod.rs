@@ -177,6 +177,17 @@ impl Parser {
     }
 }
 
+/// True if the kernel's words are the line of a kill.
+pub(super) fn is_kill(words: &[u8]) -> bool {
+    // The words are rare, and looked for in every line of a log: the cheaper question comes first.
+    text::find(words, b"illed process ").is_some() && kill::kill(words).is_some()
+}
+
+/// True if the kernel says that a victim was ending already, and was not killed.
+pub(super) fn is_skipped_kill(words: &[u8]) -> bool {
+    text::find(words, b"already exiting. Skip killing").is_some()
+}
+
 /// All reports of a text.
 pub fn reports(source: Name, text: &[u8]) -> Vec<OomReport> {
     let mut parser = Parser::new(source);
