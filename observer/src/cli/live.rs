@@ -1,11 +1,15 @@
 //! What every command that looks at this host begins with.
 
-use std::time::Duration;
+use std::{os::fd::BorrowedFd, time::Duration};
 
 use tokio::time::Instant;
 
-use super::interrupt::{Interrupt, Wait};
+use super::{
+    interrupt::{Interrupt, Wait},
+    watched::{self, Watched},
+};
 use crate::{
+    output::metrics::sampler::Source,
     snapshot::Snapshot,
     source::{Collector, Options},
 };
@@ -22,27 +26,40 @@ pub(super) fn collector() -> Collector {
 
 /// This host, seen until somebody asks us to stop.
 #[derive(Debug)]
-pub(super) struct Live {
-    collector: Collector,
+pub(super) struct Live<S> {
+    source: S,
     interrupt: Interrupt,
 }
 
-impl Live {
+impl Live<Collector> {
     /// Begins to look.
     pub(super) fn new() -> anyhow::Result<Self> {
+        Self::begin(collector)
+    }
+}
+
+impl Live<Watched> {
+    /// Begins to look, with an eye on OOM kills.
+    pub(super) fn watching(args: &watched::Args) -> anyhow::Result<Self> {
+        Self::begin(|| Watched::new(args))
+    }
+}
+
+impl<S: Source> Live<S> {
+    fn begin(open: impl FnOnce() -> S) -> anyhow::Result<Self> {
         // Signals come first: one that arrives while probes are attached ends the command as any other does.
         let mut interrupt = Interrupt::new()?;
-        let collector = collector();
-        if let Some(fd) = collector.events_fd() {
+        let source = open();
+        if let Some(fd) = source.events_fd() {
             interrupt.watch(fd)?;
         }
-        Ok(Self { collector, interrupt })
+        Ok(Self { source, interrupt })
     }
 
     /// Reads everything now.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let started = Instant::now();
-        let snapshot = self.collector.snapshot();
+        let snapshot = self.source.snapshot();
         tracing::debug!("snapshot in {:?}", started.elapsed());
         snapshot
     }
@@ -53,8 +70,8 @@ impl Live {
             match self.interrupt.wait_until(deadline) {
                 Wait::Elapsed => return Ok(()),
                 Wait::Interrupted(signal) => return Err(signal),
-                // Kept by the collector for the next snapshot.
-                Wait::Readable => drop(self.collector.events()),
+                // Kept for the next snapshot.
+                Wait::Readable => self.source.take_events(),
             }
         }
     }
@@ -62,5 +79,20 @@ impl Live {
     /// Waits for a time. The error is the number of the signal that ended it.
     pub(super) fn wait(&mut self, time: Duration) -> Result<(), i32> {
         self.wait_until(Instant::now() + time)
+    }
+}
+
+impl Source for Collector {
+    fn snapshot(&mut self) -> Snapshot {
+        Self::snapshot(self)
+    }
+
+    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
+        Self::events_fd(self)
+    }
+
+    fn take_events(&mut self) {
+        // They are in the next snapshot.
+        drop(self.events());
     }
 }

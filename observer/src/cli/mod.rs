@@ -5,6 +5,7 @@ mod duration;
 mod interrupt;
 mod live;
 pub mod oom;
+pub mod oom_watch;
 mod print;
 pub mod record;
 mod recorded;
@@ -14,6 +15,7 @@ pub mod serve;
 pub mod stacks;
 pub mod top;
 mod version;
+pub mod watched;
 
 use std::{
     io::{self, IsTerminal, Write},

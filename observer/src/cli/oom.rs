@@ -10,7 +10,7 @@ mod search;
 use found::Found;
 use search::each;
 
-use super::{Global, print};
+use super::{Global, oom_watch, print};
 use crate::output::oom::{self, Document};
 
 /// Options of `observer oom`.
@@ -31,6 +31,8 @@ pub enum Command {
     Explain(Explain),
     /// Print a line for each kill
     List(List),
+    /// Explain kills as they happen
+    Watch(oom_watch::Args),
 }
 
 /// Where kills are looked for. Without any of them in the kernel's own buffer.
@@ -79,6 +81,7 @@ pub struct List {
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     match &args.command {
+        Command::Watch(args) => oom_watch::run(args, global),
         Command::Explain(args) => {
             let mut first = true;
             let mut show = |found: Found| {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::bail;
 use tokio::time::Instant;
 
-use super::{Global, duration, live::Live, print};
+use super::{Global, duration, live::Live, print, watched};
 use crate::{
     recording::{Limits, Masker, Meta, Progress, Writer},
     units,
@@ -28,6 +28,9 @@ pub struct Args {
     /// Put pseudonyms in the place of names of hosts, processes, cgroups and interfaces, and of addresses
     #[arg(long)]
     pub mask: bool,
+    /// Storing of OOM kills.
+    #[command(flatten)]
+    pub watch: watched::Args,
 }
 
 /// Runs the command.
@@ -42,7 +45,7 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     };
     // The folder comes first: whoever may not write has not loaded programs into the kernel.
     let mut writer = Writer::with_limits(&args.out, &meta, Limits::default())?;
-    let mut live = Live::new()?;
+    let mut live = Live::watching(&args.watch)?;
     let mut masker = args.mask.then(Masker::default);
     let started = Instant::now();
     let last = args.time.map(|time| started + time);

@@ -1,6 +1,6 @@
 //! `observer serve`: a target for Prometheus.
 
-use std::{io, net::SocketAddr, os::fd::BorrowedFd, process::ExitCode, time::Duration};
+use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -8,17 +8,16 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{Global, duration, live};
-use crate::{
-    output::{
-        http::{self, Limits},
-        metrics::{
-            Exporter,
-            sampler::{Pace, Sampler, Source},
-        },
+use super::{
+    Global, duration,
+    watched::{self, Watched},
+};
+use crate::output::{
+    http::{self, Limits},
+    metrics::{
+        Exporter,
+        sampler::{Pace, Sampler},
     },
-    snapshot::Snapshot,
-    source::Collector,
 };
 
 /// Scrapes closer together than this share a snapshot.
@@ -36,6 +35,9 @@ pub struct Args {
     /// Time after which a snapshot is taken although nobody scrapes, for the findings
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::interval)]
     pub interval: Duration,
+    /// Storing of OOM kills.
+    #[command(flatten)]
+    pub watch: watched::Args,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -58,8 +60,9 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
 
+    let watch = args.watch.clone();
     let pace = Pace { interval: args.interval, min_age: MIN_AGE };
-    let (sampler, thread) = Sampler::start(live::collector, Exporter::new(args.top.into()), pace)
+    let (sampler, thread) = Sampler::start(move || Watched::new(&watch), Exporter::new(args.top.into()), pace)
         .context("starting the thread that takes snapshots")?;
 
     println!("observer: metrics at http://{at}/metrics");
@@ -78,20 +81,6 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     anyhow::ensure!(!failed && matches!(joined, Ok(Ok(()))), "the thread that takes snapshots panicked");
     Ok(ExitCode::SUCCESS)
-}
-
-impl Source for Collector {
-    fn snapshot(&mut self) -> Snapshot {
-        Self::snapshot(self)
-    }
-
-    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
-        Self::events_fd(self)
-    }
-
-    fn take_events(&mut self) {
-        self.events();
-    }
 }
 
 fn cannot_listen(at: SocketAddr, error: &io::Error) -> anyhow::Error {

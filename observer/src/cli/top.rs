@@ -3,7 +3,6 @@
 use std::{
     env,
     io::{self, IsTerminal},
-    os::fd::BorrowedFd,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -13,16 +12,16 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 
-use super::{Global, duration, live, recorded::Recorded};
-use crate::{
-    output::tui::{
-        app::{self, Ending},
-        feed::{Feed, Host},
-        panes::{self, PANES},
-        theme::Theme,
-    },
-    snapshot::Snapshot,
-    source::Collector,
+use super::{
+    Global, duration,
+    recorded::Recorded,
+    watched::{self, Watched},
+};
+use crate::output::tui::{
+    app::{self, Ending},
+    feed::Feed,
+    panes::{self, PANES},
+    theme::Theme,
 };
 
 /// Options of `observer top`.
@@ -40,11 +39,20 @@ pub struct Args {
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub no_mouse: bool,
+    /// Storing of OOM kills.
+    #[command(flatten)]
+    pub watch: watched::Args,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), replay: None, pane: "overview".to_owned(), no_mouse: false }
+        Self {
+            interval: Duration::from_secs(1),
+            replay: None,
+            pane: "overview".to_owned(),
+            no_mouse: false,
+            watch: watched::Args::default(),
+        }
     }
 }
 
@@ -60,9 +68,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         theme: Theme::from_environment(global.no_color, |name| env::var(name).ok()),
         zone: TimeZone::system(),
     };
+    let watch = args.watch.clone();
     let feed = match args.replay.clone() {
         Some(path) => Feed::replay(move || Recorded::open(path))?,
-        None => Feed::live(|| Ok(ThisHost(live::collector())))?,
+        None => Feed::live(move || Ok(Watched::new(&watch)))?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let ending = runtime.block_on(app::run(options, feed))?;
@@ -72,22 +81,4 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         // As if the hang-up signal had been sent.
         Ending::TerminalGone => ExitCode::from(129),
     })
-}
-
-/// This host as the screen reads it.
-struct ThisHost(Collector);
-
-impl Host for ThisHost {
-    fn snapshot(&mut self) -> Snapshot {
-        self.0.snapshot()
-    }
-
-    fn events_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.events_fd()
-    }
-
-    fn take_events(&mut self) {
-        // The collector keeps them for the next snapshot.
-        drop(self.0.events());
-    }
 }

@@ -9,16 +9,14 @@ use crate::{
         metrics::sampler::Source,
         tui::feed::Host,
     },
-    snapshot::Snapshot,
-    source::{
-        Collector, host,
-        oom_watch::{OomNews, Told},
-    },
+    snapshot::{Snapshot, oom_record::Told},
+    source::{Collector, host, oom_watch::OomNews},
 };
 
 /// Options of the commands that watch for OOM kills.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "OOM kills")]
+#[group(skip)]
 pub struct Args {
     /// Store each OOM kill in this folder, with the report of the kernel and the snapshots of the minutes before
     #[arg(long, value_name = "DIR")]
@@ -59,9 +57,8 @@ impl Watched {
             let files = usize::try_from(args.oom_keep).unwrap_or(usize::MAX);
             FlightRecorder::new(flight::Options { folder, bounds: Bounds { files, bytes: args.oom_max_size } })
         });
-        let recorder = recorder.and_then(|made| {
-            made.inspect_err(|error| tracing::warn!("OOM kills are not stored: {error}")).ok()
-        });
+        let recorder = recorder
+            .and_then(|made| made.inspect_err(|error| tracing::warn!("OOM kills are not stored: {error}")).ok());
         let collector = Collector::new(crate::source::Options { watch_oom: true, ..live::options() });
         Self { collector, recorder, told: None }
     }
@@ -85,7 +82,7 @@ impl Watched {
 impl Source for Watched {
     fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.collector.snapshot();
-        self.take_events();
+        Source::take_events(self);
         if let Some(recorder) = &mut self.recorder {
             recorder.snapshot(&mut snapshot);
         }

@@ -63,6 +63,15 @@ impl Reported {
     }
 }
 
+/// What is known of a kill after its first sign.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The probe's event; `None` if the log alone tells of the kill.
+    pub event: Option<OomKill>,
+    /// What the log says.
+    pub report: Reported,
+}
+
 /// Why a kill has no report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,12 +5,14 @@ pub mod kills;
 mod list;
 mod markdown;
 mod text;
+mod watch;
 
 use serde::Serialize;
 
 pub use list::list;
 pub use markdown::markdown;
 pub use text::{Line, lines, text};
+pub use watch::{only_counted, watched, watched_json};
 
 use crate::{
     diagnose::oom::Explanation,

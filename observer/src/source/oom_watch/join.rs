@@ -7,7 +7,7 @@ use std::{
 
 use crate::snapshot::{
     oom::OomKill,
-    oom_record::{Missing, Reported},
+    oom_record::{Missing, Reported, Told},
     oom_report::OomReport,
 };
 
@@ -15,15 +15,6 @@ use crate::snapshot::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// Events that wait at most; the oldest has to do without a report when one more comes.
 const MOST: usize = 1024;
-
-/// What is known of a kill after its first sign.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    /// The probe's event; `None` if the log alone tells of the kill.
-    pub event: Option<OomKill>,
-    /// What the log says.
-    pub report: Reported,
-}
 
 /// Events that wait for their report.
 #[derive(Debug)]

@@ -11,8 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use join::Told;
-
 use alarm::Alarm;
 use cgroups::CgroupCounts;
 use join::Join;
@@ -23,7 +21,7 @@ use crate::snapshot::{
     Name, Snapshot, Stamp,
     coverage::{Coverage, Source},
     oom::OomKill,
-    oom_record::Missing,
+    oom_record::{Missing, Told},
     oom_report::OomReport,
     oom_watch::{self, LogKills, OomCounts, ProbeKills},
 };
