@@ -12,6 +12,7 @@ mod bad_input;
 mod cgroups_scale;
 mod extfrag;
 mod fragmentation;
+mod heap;
 mod hierarchy;
 mod hostile;
 mod idle;

@@ -1,0 +1,129 @@
+//! Memory that observer holds while cgroups come and go, counted by the allocator: resident memory tells of what the
+//! allocator keeps for itself as well, and of holes.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use observer::{
+    output::metrics::{Exporter, Format},
+    source::{Collector, Options},
+};
+
+use crate::support::{cgroup::Cgroup, needs_root, seen, skipped, workload::Workload};
+
+/// The allocator of this binary, with a count of the bytes that are handed out.
+struct Counted;
+
+/// Bytes that are handed out.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static HEAP: Counted = Counted;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        LIVE.fetch_add(size, Ordering::Relaxed);
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Cgroups of a round, in each a process: more than are kept apart after they are gone.
+const CHURN: usize = 2600;
+/// Rounds; the tables fill in the first half of them.
+const ROUNDS: usize = 8;
+/// Faults of each process.
+const FAULTS: usize = 5;
+/// A round that takes longer is for a faster machine.
+const SLOW: Duration = Duration::from_secs(25);
+/// What a snapshot is later than the one before, as its stamps say: a scrape every five seconds, so that a short test sees
+/// what expires after minutes.
+const TICK_NS: u64 = 5_000_000_000;
+
+/// What an exporter does, with its clock ahead.
+struct Target {
+    collector: Collector,
+    exporter: Exporter,
+    ahead_ns: u64,
+}
+
+impl Target {
+    /// Takes a snapshot, makes the page of it, and gives the bytes that are held after.
+    fn scrape(&mut self) -> usize {
+        self.ahead_ns += TICK_NS;
+        let mut snapshot = self.collector.snapshot();
+        snapshot.stamp.monotonic_ns += self.ahead_ns;
+        snapshot.stamp.boottime_ns += self.ahead_ns;
+        let page = self.exporter.page(snapshot, Duration::from_millis(1));
+        assert!(!page.body(Format::Text, true).expect("it is encoded").is_empty());
+        drop(page);
+        LIVE.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn an_exporter_holds_no_more_after_thousands_of_cgroups() {
+    const NAME: &str = "an_exporter_holds_no_more_after_thousands_of_cgroups";
+    needs_root!("an_exporter_holds_no_more_after_thousands_of_cgroups");
+    let parent = Cgroup::new("heap");
+    // The controller is on for what is below.
+    drop(parent.child("first"));
+    let options = Options { max_cgroups: 64, ..Options::default() };
+    let mut target = Target { collector: Collector::new(options), exporter: Exporter::new(50), ahead_ns: 0 };
+    let mut most = Vec::new();
+    for round in 0..ROUNDS {
+        let mut work = Workload::start(&format!("cgroups {} {CHURN} {FAULTS}", parent.path().display()), None);
+        let (done, begun) = (AtomicBool::new(false), Instant::now());
+        let mut held = 0;
+        let mut scrapes = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(work.step(), "done");
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                held = target.scrape().max(held);
+                scrapes += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        work.finish();
+        let took = begun.elapsed();
+        seen!(
+            "round {round}: {CHURN} cgroups in {:.1} s, {scrapes} scrapes, {held} B held at most",
+            took.as_secs_f64()
+        );
+        most.push(held);
+        if round == 0 && took > SLOW {
+            return skipped(NAME, &format!("{CHURN} cgroups take {took:.1?} on this machine"));
+        }
+    }
+    let (early, late) = most.split_at(ROUNDS / 2);
+    let (early, late) = (early.iter().max().expect("rounds"), late.iter().max().expect("rounds"));
+    // Each cgroup that stayed in some table would cost a path and a count, a hundred bytes at least.
+    let allowed = CHURN * ROUNDS / 2 * 100;
+    assert!(*late <= early + allowed, "{most:?}");
+}
