@@ -30,7 +30,8 @@ pub struct Node {
     pub node: u32,
     /// Wakes a second.
     pub wakes: Option<f64>,
-    /// Share of the interval in which it worked, 0 to 1. The kernel's word: from wake to sleep, waits included.
+    /// Share of the interval in which it was awake, 0 to 1: from wake to sleep, what it waited for within included, but for the
+    /// tenth of a second that it waits for more to do before it sleeps.
     pub awake_ratio: Option<f64>,
     /// Bytes a second that it looked at. `None` without the probe of reclaim scans.
     pub scanned: Option<f64>,
@@ -92,11 +93,20 @@ fn awake_until(node: &KswapdNode, at_ns: u64) -> u64 {
     node.awake_ns + node.awake_since_ns.map_or(0, |since| at_ns.saturating_sub(since))
 }
 
+/// Nanoseconds that it was awake since `before`. While it waits for more to do it is awake; once it sleeps, that wait is taken
+/// off again: the sum may go back by as much. `None` if it went back by more: it was counted anew.
+fn awake_since(now: u64, before: u64) -> Option<u64> {
+    /// How long it waits before it sleeps (`HZ / 10` in `kswapd_try_to_sleep`), and a tick of the timer more.
+    const WAIT_NS: u64 = 110_000_000;
+    now.checked_sub(before).or_else(|| (before - now <= WAIT_NS).then_some(0))
+}
+
 impl Node {
     fn new(n: &KswapdNode, now: At<'_>, before: Option<At<'_>>, interval: Option<Interval>) -> Self {
         let absent = KswapdNode::default();
         let old = before.map(|b| (b.node(n.node).unwrap_or(&absent), b.monotonic_ns));
-        let awake = rate(interval, Some(awake_until(n, now.monotonic_ns)), old.map(|(o, ns)| awake_until(o, ns)));
+        let before_ns = old.map(|(o, ns)| awake_until(o, ns));
+        let awake_ns = before_ns.and_then(|before| awake_since(awake_until(n, now.monotonic_ns), before));
         let (scanned, scanned_before) = (now.scanned(n.node), before.and_then(|b| b.scanned(n.node)));
         let grown = |part: fn((u64, u64)) -> u64| part(scanned?).checked_sub(part(scanned_before?));
         let (looked_at, taken) = (grown(|s| s.0), grown(|s| s.1));
@@ -104,7 +114,7 @@ impl Node {
         Self {
             node: n.node,
             wakes: rate(interval, Some(n.wakes), old.map(|(o, _)| o.wakes)),
-            awake_ratio: awake.map(|ns_per_s| (ns_per_s / 1e9).min(1.0)),
+            awake_ratio: per_second(awake_ns).map(|ns| (ns / 1e9).min(1.0)),
             scanned: per_second(looked_at),
             reclaimed: per_second(taken),
             efficiency: taken.zip(looked_at).and_then(|(taken, looked_at)| ratio(taken, looked_at)),
@@ -143,6 +153,29 @@ fn key(r: &KswapdRequester) -> (u32, u32, Option<snapshot::CgroupId>) {
 mod tests {
     use super::*;
     use crate::model::Model;
+
+    #[test]
+    fn the_wait_before_it_sleeps_was_no_work_and_is_not_unknown() {
+        const MS: u64 = 1_000_000;
+        let at = |ms: u64, awake_ms: u64, since_ms: Option<u64>| Snapshot {
+            stamp: snapshot::Stamp { monotonic_ns: ms * MS, ..Default::default() },
+            kswapd: Some(snapshot::kswapd::Kswapd {
+                nodes: vec![KswapdNode {
+                    awake_ns: awake_ms * MS,
+                    awake_since_ns: since_ms.map(|ms| ms * MS),
+                    ..KswapdNode::default()
+                }],
+                ..Default::default()
+            }),
+            ..Snapshot::default()
+        };
+        let awake =
+            |now: &Snapshot, before: &Snapshot| Model::new(now, Some(before)).kswapd.unwrap().nodes[0].awake_ratio;
+        // It worked for 10 ms from 940 on, and waited from 950 until it slept at 1050.
+        assert_eq!(awake(&at(2000, 10, None), &at(1000, 0, Some(940))), Some(0.0));
+        assert_eq!(awake(&at(2000, 510, None), &at(1000, 10, None)), Some(0.5));
+        assert_eq!(awake(&at(2000, 10, None), &at(1000, 500, None)), None, "counted anew");
+    }
 
     #[test]
     fn requests_of_a_process_that_ended_and_made_room_are_not_new() {

@@ -173,7 +173,8 @@ pub(crate) fn run(guest: &Guest, out: &mut dyn std::io::Write) -> Result<Ending>
     drop(writer);
 
     let ending = qemu::boot(guest, &kernel.image, &initrd, &run_dir, out).and_then(|ending| {
-        if let Some((_, here)) = &guest.take {
+        // A guest that died while it was sending has sent a part, and why it died is what is to be told.
+        if let (Some((_, here)), Ending::Exited(_)) = (&guest.take, &ending) {
             unpack(&run_dir.join(qemu::TAKEN), here)?;
         }
         Ok(ending)

@@ -27,7 +27,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: Some("seconds"),
         labels: &["node"],
-        help: "Time that kswapd of the node was awake, waits included; its rate is a share from 0 to 1",
+        help: "Time that kswapd of the node was awake, without the tenth of a second that it waits before it sleeps; its rate is a share from 0 to 1",
         source: CYCLE,
         read: |view, out| {
             if view.now.kswapd.is_some() {
