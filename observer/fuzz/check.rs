@@ -37,7 +37,7 @@ fn scan(log: impl Read) -> Vec<OomReport> {
 }
 
 /// Reads a log, explains what is in it, and writes it in every form.
-pub fn log(bytes: &[u8]) {
+pub(crate) fn log(bytes: &[u8]) {
     let found = scan(bytes);
     let seed = bytes.iter().fold(bytes.len() as u32, |seed, b| seed.wrapping_mul(31).wrapping_add(u32::from(*b)));
     assert_eq!(found, scan(Pieces { rest: bytes, seed }), "the sizes of the pieces that are read change nothing");
@@ -75,8 +75,7 @@ fn shown(report: &OomReport, input: usize) {
 
 /// Nothing that moves a cursor, changes a colour or turns the direction of what follows.
 fn clean(text: &str) {
-    let harmful = |c: char| {
-        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let harmful =
+        |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     assert!(!text.contains(harmful), "{text:?}");
 }

@@ -5,6 +5,7 @@
 mod doctor;
 mod live;
 mod oom;
+mod oom_bad_input;
 mod record;
 mod report_text;
 mod report_unseen;

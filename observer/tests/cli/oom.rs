@@ -112,7 +112,10 @@ fn one_log_that_fails_keeps_no_other_from_being_read() {
 fn a_recording_tells_what_led_up_to_its_kill() {
     let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/memcg-oom");
     let listed = run(&["oom", "list", recording]);
-    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), "[ 6604.847145]  process-4 (pid 5540)  ?  cgroup /cgroup-1\n"));
+    assert_eq!(
+        (listed.code, listed.stdout.as_str()),
+        (Some(0), "[ 6604.847145]  process-4 (pid 5540)  ?  cgroup /cgroup-1\n")
+    );
     // A single segment is a recording as well, and so is one in a folder of logs.
     let segment = format!("{recording}/segment-000001.obsrec");
     assert_eq!(run(&["oom", "list", &segment]).stdout, listed.stdout);

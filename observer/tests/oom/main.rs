@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../fuzz/check.rs"]
+mod check;
+mod corpus;
 mod explained;
 mod scan;
 mod whole;

@@ -109,3 +109,29 @@ fn a_line_without_end_and_no_text_at_all() {
     let found = scan(Repeat { parts: vec![&report[..half], &long, b"\n", &report[half..]], part: 0, at: 0 });
     assert_eq!((found.len(), found[0].cut, found[0].unread.len()), (1, None, 1));
 }
+
+#[test]
+fn a_lost_end_does_not_make_all_that_follows_slow_or_part_of_it() {
+    let report = log("global-oom-6.12.117+deb12-cloud-amd64.dmesg");
+    let head: Vec<u8> = report.split_inclusive(|b| *b == b'\n').take(20).flatten().copied().collect();
+    let noise: Vec<u8> =
+        (0..6000).flat_map(|n| format!("[ {n}.000000] usb 1-1: new device {n}\n").into_bytes()).collect();
+    let found = scan(Repeat { parts: vec![&head, &noise, &report], part: 0, at: 0 });
+    let cuts: Vec<_> = found.iter().map(|r| r.cut).collect();
+    assert_eq!(cuts, [Some(Cut::Drowned), None]);
+    assert_eq!(found[0].unread.len(), 200);
+}
+
+#[test]
+fn a_report_without_end_is_cut_off() {
+    let mut parts = vec![&b"a invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0\n"[..]];
+    let rows: Vec<u8> = b"[ pid ]   uid  tgid total_vm      rss name\n"
+        .iter()
+        .copied()
+        .chain((0..250).flat_map(|n| format!("[{n}] 0 {n} 1 1 {}\n", "x".repeat(8000)).into_bytes()))
+        .collect();
+    parts.extend(vec![rows.as_slice(); 40]);
+    let found = scan(Repeat { parts, part: 0, at: 0 });
+    assert_eq!((found.len(), found[0].cut), (1, Some(Cut::Drowned)));
+    assert!((2000..6000).contains(&found[0].tasks.len()), "{}", found[0].tasks.len());
+}
