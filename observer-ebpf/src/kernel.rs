@@ -99,6 +99,13 @@ pub(crate) fn task_cgroup(task: *const c_void) -> u64 {
     kn.and_then(|kn| field(kn, &offsets::KN_ID)).unwrap_or(0)
 }
 
+/// Memory cgroup that the socket's buffers are charged to, where the kernel charges them.
+#[inline(always)]
+pub(crate) fn socket_cgroup(sk: *const c_void) -> Option<u64> {
+    let cgroup = pointer(sk, &offsets::SK_MEMCG).and_then(|memcg| pointer(memcg, &offsets::MEMCG_CGROUP))?;
+    pointer(cgroup, &offsets::CGROUP_KN).and_then(|kn| field(kn, &offsets::KN_ID))
+}
+
 /// Thread id of the current task.
 #[inline(always)]
 pub(crate) fn tid() -> u32 {

@@ -68,6 +68,12 @@ macro_rules! for_each_kernel_field {
             SK_MAX_PACING_RATE, "socket", "sock", "sk_max_pacing_rate", 8;
             SK_SNDBUF, "socket", "sock", "sk_sndbuf", 4;
             SK_RCVBUF, "socket", "sock", "sk_rcvbuf", 4;
+            SK_TXHASH, "socket", "sock", "sk_txhash", 4;
+            SK_WMEM_QUEUED, "socket", "sock", "sk_wmem_queued", 4;
+            SK_RX_IFINDEX, "socket", "sock", "sk_rx_dst_ifindex", 4;
+            ICSK_PMTU, "socket", "inet_connection_sock", "icsk_pmtu_cookie", 4;
+            ICSK_CA_OPS, "socket", "inet_connection_sock", "icsk_ca_ops", 8;
+            CA_NAME, "socket", "tcp_congestion_ops", "name", 16;
             ICSK_CA_STATE, "socket", "inet_connection_sock", "icsk_ca_state", 0;
             ICSK_BACKOFF, "socket", "inet_connection_sock", "icsk_backoff", 1;
             TP_BYTES_ACKED, "tcp", "tcp_sock", "bytes_acked", 8;
@@ -100,6 +106,9 @@ macro_rules! for_each_kernel_field {
             TP_CHRONO_SNDBUF, "socket", "tcp_sock", "chrono_stat[2]", 4;
             TP_CHRONO_START, "socket", "tcp_sock", "chrono_start", 4;
             TP_CHRONO_TYPE, "socket", "tcp_sock", "chrono_type", 0;
+            TP_CWND_LIMITED, "socket", "tcp_sock", "is_cwnd_limited", 0;
+            TP_DELIVERED, "socket", "tcp_sock", "delivered", 4;
+            TP_ADVMSS, "socket", "tcp_sock", "advmss", 2;
             TP_DSACK_DUPS, "socket", "tcp_sock", "dsack_dups", 4;
             TP_REORD_SEEN, "socket", "tcp_sock", "reord_seen", 4;
         }

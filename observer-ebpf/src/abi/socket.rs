@@ -22,6 +22,10 @@ pub struct Socket {
     pub pacing_rate: u64,
     /// Largest pacing rate that the application allows.
     pub max_pacing_rate: u64,
+    /// Memory cgroup that the socket is charged to; 0 if none.
+    pub cgroup: u64,
+    /// Name of the congestion control, ends with NUL.
+    pub congestion: [u8; 16],
     /// Local address, an IPv4 one in the first four bytes.
     pub local: [u8; 16],
     /// Remote address.
@@ -86,6 +90,16 @@ pub struct Socket {
     pub sndbuf: u32,
     /// Bytes of the receive buffer.
     pub rcvbuf: u32,
+    /// Segments delivered.
+    pub delivered: u32,
+    /// Path MTU in bytes, as routes and ICMP told.
+    pub pmtu: u32,
+    /// Bytes in the write queue, with what the kernel spends on them.
+    pub wmem_queued: u32,
+    /// Hash that the socket's packets carry.
+    pub txhash: u32,
+    /// Interface that the last packet came in by; 0 if none.
+    pub rx_ifindex: u32,
     /// `AF_INET` or `AF_INET6`.
     pub family: u16,
     /// Local port.
@@ -102,8 +116,12 @@ pub struct Socket {
     pub chrono_type: u8,
     /// 1 if the last rate sample was limited by the application.
     pub app_limited: u8,
+    /// 1 if the congestion window was used up in the last round trip.
+    pub cwnd_limited: u8,
+    /// Bytes of a segment that the peer was told of.
+    pub advmss: u16,
     /// Padding.
-    pub zero: [u8; 5],
+    pub zero: [u8; 6],
 }
 
 /// Sockets that are counted and not written.
@@ -121,4 +139,4 @@ pub enum Counted {
 /// Length of the map of [`Counted`].
 pub const COUNTED: u32 = 3;
 
-plain!(Socket = 232);
+plain!(Socket = 280);

@@ -14,7 +14,7 @@ use observer_ebpf::abi::{
     socket::{COUNTED, Counted, Socket},
 };
 
-use crate::kernel::{atomic_add, bits, constant, far_field, field, offsets, pointer};
+use crate::kernel::{atomic_add, bits, constant, far_field, field, offsets, pointer, socket_cgroup};
 
 const AF_INET6: u16 = 10;
 const TIME_WAIT: u8 = 6;
@@ -97,6 +97,8 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
         bytes_received = long(&offsets::TP_BYTES_RECEIVED);
         pacing_rate = long(&offsets::SK_PACING_RATE);
         max_pacing_rate = long(&offsets::SK_MAX_PACING_RATE);
+        cgroup = socket_cgroup(tp).unwrap_or(0);
+        congestion = congestion(tp);
         uid = uid;
         segs_out = word(&offsets::TP_SEGS_OUT);
         segs_in = word(&offsets::TP_SEGS_IN);
@@ -128,6 +130,11 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
         reord_seen = word(&offsets::TP_REORD_SEEN);
         sndbuf = word(&offsets::SK_SNDBUF);
         rcvbuf = word(&offsets::SK_RCVBUF);
+        delivered = word(&offsets::TP_DELIVERED);
+        pmtu = word(&offsets::ICSK_PMTU);
+        wmem_queued = word(&offsets::SK_WMEM_QUEUED);
+        txhash = word(&offsets::SK_TXHASH);
+        rx_ifindex = word(&offsets::SK_RX_IFINDEX);
         family = short(&offsets::SK_FAMILY);
         local_port = short(&offsets::SK_NUM);
         remote_port = u16::from_be(short(&offsets::SK_DPORT));
@@ -136,6 +143,8 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
         backoff = field::<u8>(tp, &offsets::ICSK_BACKOFF).unwrap_or(0);
         chrono_type = bits(tp, &offsets::TP_CHRONO_TYPE).unwrap_or(0);
         app_limited = bits(tp, &offsets::TP_APP_LIMITED).unwrap_or(0);
+        cwnd_limited = bits(tp, &offsets::TP_CWND_LIMITED).unwrap_or(0);
+        advmss = short(&offsets::TP_ADVMSS);
     }
     // SAFETY: as above.
     unsafe {
@@ -153,6 +162,11 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
 fn inode(tp: *const c_void) -> u64 {
     // `struct socket_alloc` begins with the socket and goes on beyond what the pointer's type allows.
     pointer(tp, &offsets::SK_SOCKET).and_then(|socket| far_field(socket, &offsets::SOCKET_INO)).unwrap_or(0)
+}
+
+#[inline(always)]
+fn congestion(tp: *const c_void) -> [u8; 16] {
+    pointer(tp, &offsets::ICSK_CA_OPS).and_then(|ops| far_field(ops, &offsets::CA_NAME)).unwrap_or([0; 16])
 }
 
 /// Copies an address.

@@ -12,7 +12,7 @@ use aya_ebpf::{
 use observer_ebpf::abi::tcp::{Birth, Closed, ClosedKey, INCOMING, OUTGOING};
 
 use super::BPF_NOEXIST;
-use crate::kernel::{atomic_add, current, field, now, offsets, pointer, task_cgroup, typed_arg};
+use crate::kernel::{atomic_add, current, field, now, offsets, pointer, socket_cgroup, task_cgroup, typed_arg};
 
 /// Open connections, the least recently used forgotten: then the direction is taken from the ports.
 #[map(name = "obs_tcp_births")]
@@ -131,13 +131,6 @@ fn key(sk: *const c_void, birth: Birth) -> ClosedKey {
         port: if direction == OUTGOING { remote } else { local },
         direction: direction as u16,
     }
-}
-
-/// Memory cgroup that the socket's buffers are charged to, where the kernel charges them.
-#[inline(always)]
-fn socket_cgroup(sk: *const c_void) -> Option<u64> {
-    let cgroup = pointer(sk, &offsets::SK_MEMCG).and_then(|memcg| pointer(memcg, &offsets::MEMCG_CGROUP))?;
-    pointer(cgroup, &offsets::CGROUP_KN).and_then(|kn| field(kn, &offsets::KN_ID))
 }
 
 #[inline(always)]

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::testing::{fired, models, snapshot_at},
-        snapshot::tcp::{Snmp, Socket, Sockets, State, TcpInfo},
+        snapshot::tcp::{Snmp, Socket, Sockets, TcpInfo},
     };
 
     fn after_one_second(out: u64, again: u64, connection: Option<(u64, u64)>) -> Outcome {
@@ -150,16 +150,8 @@ mod tests {
     }
 
     fn socket(segs_out: u64, retrans_segs: u64) -> Socket {
-        Socket {
-            cookie: 1,
-            netns: 2,
-            local: ([10, 0, 0, 1].into(), 1),
-            remote: ([10, 0, 0, 2].into(), 443),
-            state: State::Established,
-            uid: 0,
-            inode: 0,
-            info: TcpInfo { segs_out: Some(segs_out), retrans_segs: Some(retrans_segs), ..Default::default() },
-        }
+        let info = TcpInfo { segs_out: Some(segs_out), retrans_segs: Some(retrans_segs), ..Default::default() };
+        Socket { info, ..Socket::new(1, 2, ([10, 0, 0, 1].into(), 1), ([10, 0, 0, 2].into(), 443)) }
     }
 
     #[test]

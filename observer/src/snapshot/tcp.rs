@@ -224,8 +224,36 @@ pub struct Socket {
     pub uid: u32,
     /// Inode in sockfs, as `readlink /proc/PID/fd/N` shows it; 0 if no process holds it.
     pub inode: u64,
+    /// Memory cgroup that its buffers are charged to, where the kernel charges them.
+    #[serde(default)]
+    pub cgroup: Option<CgroupId>,
+    /// Name of its congestion control.
+    #[serde(default)]
+    pub congestion: Option<Name>,
+    /// Index of the interface, in its network namespace, that its last packet came in by.
+    #[serde(default)]
+    pub rx_ifindex: Option<u32>,
     /// What the kernel counts; each `None` that this kernel does not have.
     pub info: TcpInfo,
+}
+
+impl Socket {
+    /// An established connection of which nothing else is known.
+    pub fn new(cookie: u64, netns: u64, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Self {
+        Self {
+            cookie,
+            netns,
+            local,
+            remote,
+            state: State::Established,
+            uid: 0,
+            inode: 0,
+            cgroup: None,
+            congestion: None,
+            rx_ifindex: None,
+            info: TcpInfo::default(),
+        }
+    }
 }
 
 /// Numbers of one connection. Source: `struct tcp_sock`, the same that `TCP_INFO` reports.
@@ -300,6 +328,16 @@ pub struct TcpInfo {
     pub sndbuf: Option<u64>,
     /// Receive buffer in bytes (`sk_rcvbuf`).
     pub rcvbuf: Option<u64>,
+    /// Bytes of memory that the write queue takes, what the kernel spends on each packet included (`sk_wmem_queued`).
+    pub wmem_queued: Option<u64>,
+    /// True if the congestion window was used up in the last round trip.
+    pub cwnd_limited: Option<bool>,
+    /// Segments delivered, those sent again counted once.
+    pub delivered: Option<u64>,
+    /// MTU of the path in bytes, as routes and ICMP told.
+    pub pmtu: Option<u32>,
+    /// Bytes of a segment that the peer was told to send at most.
+    pub advmss: Option<u32>,
 }
 
 /// Names a connection's ends for people: `local -> remote`.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use observer::{
-    snapshot::tcp::{Socket, State},
+    snapshot::{
+        Name,
+        tcp::{Socket, State},
+    },
     source::kernel::{Kernel, Options},
 };
 
@@ -71,6 +74,11 @@ fn an_open_socket_has_the_numbers_of_tcp_info() {
             assert_eq!(seen.cwnd, info.u32(80), "snd_cwnd");
             assert_eq!(seen.mss, info.u32(16), "snd_mss");
             assert_eq!(seen.packets_out, info.u32(24), "unacked");
+            assert_eq!(seen.pmtu, info.u32(60), "pmtu");
+            assert_eq!(seen.advmss, info.u32(84), "advmss");
+            assert_eq!(seen.delivered, wide(info.u32(192)), "delivered");
+            let lo = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").expect("the kernel has one");
+            assert_eq!(found.congestion.as_ref().map(Name::as_str), Some(lo.trim()));
             assert_eq!(seen.notsent_bytes, wide(info.u32(144)), "notsent_bytes");
             // TCP_INFO cuts microseconds, of which the kernel keeps eighths.
             assert_eq!(seen.srtt_ns.map(|ns| ns / 1000), wide(info.u32(68)), "rtt");

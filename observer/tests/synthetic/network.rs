@@ -20,6 +20,9 @@ pub(super) fn tcp(n: u64) -> Tcp {
         state,
         uid: 33,
         inode: 9000 + i,
+        cgroup: None,
+        congestion: Some("cubic".into()),
+        rx_ifindex: Some(2),
         info: TcpInfo {
             bytes_acked: Some(n * 30 * MIB / i),
             bytes_sent: Some(n * 31 * MIB / i),

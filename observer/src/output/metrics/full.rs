@@ -15,7 +15,7 @@ use crate::snapshot::{
     reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
     retry::{Retries, Retry, RetryKind},
     shrinker::Shrinker,
-    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, State, Tcp, TcpInfo},
+    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, Tcp, TcpInfo},
 };
 
 /// A name with all that a format could trip over.
@@ -282,16 +282,8 @@ fn tcp(n: u64) -> Tcp {
         sndbuf_limited_ns: Some(n * SECOND / 4),
         ..TcpInfo::default()
     };
-    let socket = Socket {
-        cookie: 1,
-        netns: 4_026_531_840,
-        local: ([127, 0, 0, 1].into(), 443),
-        remote: ([127, 0, 0, 1].into(), 50_000),
-        state: State::Established,
-        uid: 0,
-        inode: 1,
-        info,
-    };
+    let (local, remote) = (([127, 0, 0, 1].into(), 443), ([127, 0, 0, 1].into(), 50_000));
+    let socket = Socket { info, ..Socket::new(1, 4_026_531_840, local, remote) };
     Tcp {
         namespaces: Some(vec![namespace]),
         closed: Some(Closed { list: vec![group], other: totals }),

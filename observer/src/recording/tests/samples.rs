@@ -57,6 +57,9 @@ pub(super) fn full() -> Snapshot {
         state: State::FinWait1,
         uid: 1000,
         inode: 5,
+        cgroup: id,
+        congestion: Some("cubic".into()),
+        rx_ifindex: Some(2),
         info: TcpInfo { bytes_acked: Some(9), cwnd: Some(10), ..TcpInfo::default() },
     };
     let probe = |state| Probe {
@@ -289,6 +292,9 @@ prop_compose! {
             state: State::Established,
             uid: 3,
             inode: 4,
+            cgroup: None,
+            congestion: None,
+            rx_ifindex: None,
             info: TcpInfo { bytes_acked, ..TcpInfo::default() },
         };
         let some = stall.map(|(avg10, total_seconds)| Stall { avg10, total_seconds, ..Stall::default() });

@@ -238,7 +238,7 @@ pub const PROBES: &[ProbeSpec] = &[
         name: "tcp_sockets",
         attach: Iter("tcp", "obs_tcp_sockets"),
         feeds: "tcp.sockets",
-        fields: &["sock", "tcp", "socket"],
+        fields: &["sock", "lifecycle", "tcp", "task", "socket"],
         replaced_by: Some("sock_diag, as `ss -ti` reads it"),
     },
 ];

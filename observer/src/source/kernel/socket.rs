@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use observer_ebpf::abi::socket::Socket as Raw;
 
-use crate::snapshot::tcp::{Socket, State, TcpInfo};
+use crate::snapshot::{
+    Name,
+    tcp::{Socket, State, TcpInfo},
+};
 
 /// `TCP_INFINITE_SSTHRESH`.
 const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
@@ -22,6 +25,7 @@ impl Decoder {
     /// Decodes a record that was read in a namespace.
     pub(super) fn socket(&self, netns: u64, raw: &Raw) -> Socket {
         let mut info = self.info(raw);
+        let congestion = Name::from_c_bytes(&raw.congestion);
         self.missing.iter().for_each(|symbol| clear(&mut info, symbol));
         Socket {
             cookie: raw.cookie,
@@ -31,6 +35,9 @@ impl Decoder {
             state: state(raw.state),
             uid: raw.uid,
             inode: raw.inode,
+            cgroup: super::cgroup(raw.cgroup),
+            congestion: (!congestion.is_empty()).then_some(congestion),
+            rx_ifindex: (raw.rx_ifindex != 0).then_some(raw.rx_ifindex),
             info,
         }
     }
@@ -75,6 +82,11 @@ impl Decoder {
             reord_seen: Some(raw.reord_seen.into()),
             sndbuf: Some(raw.sndbuf.into()),
             rcvbuf: Some(raw.rcvbuf.into()),
+            wmem_queued: Some(raw.wmem_queued.into()),
+            cwnd_limited: Some(raw.cwnd_limited != 0),
+            delivered: Some(raw.delivered.into()),
+            pmtu: Some(raw.pmtu),
+            advmss: Some(raw.advmss.into()),
         }
     }
 }
@@ -159,6 +171,11 @@ fn clear(info: &mut TcpInfo, symbol: &str) {
         "SK_MAX_PACING_RATE" => info.max_pacing_rate = None,
         "SK_SNDBUF" => info.sndbuf = None,
         "SK_RCVBUF" => info.rcvbuf = None,
+        "SK_WMEM_QUEUED" => info.wmem_queued = None,
+        "TP_CWND_LIMITED" => info.cwnd_limited = None,
+        "TP_DELIVERED" => info.delivered = None,
+        "TP_ADVMSS" => info.advmss = None,
+        "ICSK_PMTU" => info.pmtu = None,
         "ICSK_CA_STATE" => info.ca_state = None,
         "ICSK_BACKOFF" => info.backoff = None,
         _ => {}
