@@ -9,6 +9,7 @@ mod cgroup_at_limit;
 mod common;
 mod dirty_throttling;
 mod failed_allocations;
+pub mod flow;
 mod fragmentation;
 mod growth;
 mod kswapd_hot;

@@ -8,6 +8,7 @@ pub mod alloc_failure;
 pub mod cgroup;
 pub mod compaction;
 pub mod eviction;
+pub mod flow;
 pub mod interval;
 pub mod kswapd;
 pub mod link;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     cgroup::Paths,
+    flow::Grown,
     interval::{Interval, rate, ratio, sort_descending},
 };
 use crate::snapshot::{
@@ -100,6 +101,8 @@ pub struct Connection {
     /// What the kernel reports now.
     #[serde(flatten)]
     pub now: snapshot::tcp::Socket,
+    /// What was counted in the interval; `None` if the connection was not listed at its begin.
+    pub grown: Option<Grown>,
     /// Bytes a second that the peer acknowledged.
     pub tx: Option<f64>,
     /// Bytes a second received.
@@ -242,20 +245,20 @@ fn connection(
     interval: Option<Interval>,
 ) -> Connection {
     // A socket that was not listed before may have begun in the interval or not: its rates are not known.
-    let grown =
-        |field: fn(&snapshot::tcp::TcpInfo) -> Option<u64>| field(&now.info)?.checked_sub(field(&before?.info)?);
+    let all = before.map(|before| Grown::between(&before.info, &now.info));
+    let grown = all.unwrap_or_default();
     let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
     let share = |ns: Option<u64>| per_second(ns).map(|ns_per_s| (ns_per_s / 1e9).min(1.0));
-    let (retrans, segs_out) = (grown(|i| i.retrans_segs), grown(|i| i.segs_out));
     Connection {
-        tx: per_second(grown(|i| i.bytes_acked)),
-        rx: per_second(grown(|i| i.bytes_received)),
-        retrans_in_interval: retrans,
-        segs_out_in_interval: segs_out,
-        retrans_ratio: retrans.zip(segs_out).and_then(|(retrans, out)| ratio(retrans, out)),
-        busy_ratio: share(grown(|i| i.busy_ns)),
-        rwnd_limited_ratio: share(grown(|i| i.rwnd_limited_ns)),
-        sndbuf_limited_ratio: share(grown(|i| i.sndbuf_limited_ns)),
+        grown: all,
+        tx: per_second(grown.bytes_acked),
+        rx: per_second(grown.bytes_received),
+        retrans_in_interval: grown.retrans_segs,
+        segs_out_in_interval: grown.segs_out,
+        retrans_ratio: grown.retrans_segs.zip(grown.segs_out).and_then(|(retrans, out)| ratio(retrans, out)),
+        busy_ratio: share(grown.busy_ns),
+        rwnd_limited_ratio: share(grown.rwnd_limited_ns),
+        sndbuf_limited_ratio: share(grown.sndbuf_limited_ns),
         now: now.clone(),
     }
 }

@@ -11,6 +11,7 @@ mod alloc_stacks;
 mod bad_input;
 mod cgroups_scale;
 mod extfrag;
+mod flows;
 mod fragmentation;
 mod heap;
 mod hierarchy;

@@ -13,6 +13,7 @@ pub(crate) mod perf;
 pub(crate) mod socket;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod wire;
 pub(crate) mod workload;
 
 use std::io::Write;

@@ -1,0 +1,134 @@
+use super::super::{Thresholds, verdicts};
+use super::*;
+use crate::{
+    diagnose::{
+        Window,
+        testing::{models, snapshot_at},
+    },
+    snapshot::tcp::{Socket, Sockets},
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A connection that is busy, sends 10 MB a second over 20 ms, and has no limit that shows.
+fn busy(second: u64) -> TcpInfo {
+    TcpInfo {
+        bytes_acked: Some(second * 10_000_000),
+        bytes_sent: Some(second * 10_000_000),
+        bytes_retrans: Some(0),
+        bytes_received: Some(0),
+        segs_out: Some(second * 7000),
+        retrans_segs: Some(0),
+        dsack_dups: Some(0),
+        reord_seen: Some(0),
+        busy_ns: Some(second * SECOND),
+        rwnd_limited_ns: Some(0),
+        sndbuf_limited_ns: Some(0),
+        srtt_ns: Some(20_000_000),
+        min_rtt_ns: Some(19_000_000),
+        cwnd: Some(140),
+        mss: Some(1448),
+        snd_wnd: Some(4 << 20),
+        unacked_bytes: Some(200_000),
+        packets_out: Some(140),
+        sacked_out: Some(0),
+        lost_out: Some(0),
+        retrans_out: Some(0),
+        notsent_bytes: Some(100_000),
+        sndbuf: Some(4 << 20),
+        backoff: Some(0),
+        app_limited: Some(false),
+        cwnd_limited: Some(false),
+        pacing_rate: Some(20_000_000),
+        delivery_rate: Some(10_000_000),
+        ..TcpInfo::default()
+    }
+}
+
+/// Judges a connection over three seconds; `at` makes it what it is at each.
+fn judged(at: impl Fn(u64, &mut TcpInfo)) -> Verdict {
+    let snapshots: Vec<_> = (1..=4)
+        .map(|second| {
+            let mut snapshot = snapshot_at(second);
+            let mut info = busy(second);
+            at(second, &mut info);
+            let socket = Socket { info, ..Socket::new(1, 2, ([10, 0, 0, 1].into(), 1), ([10, 0, 0, 2].into(), 443)) };
+            snapshot.tcp.sockets = Some(Sockets { list: vec![socket], ..Sockets::default() });
+            snapshot
+        })
+        .collect();
+    let models = models(&snapshots);
+    verdicts(&Window::new(&models).unwrap(), &Thresholds::default()).remove(0).1
+}
+
+#[test]
+fn each_limit_is_found_by_its_own_signs() {
+    let limit = |at: fn(u64, &mut TcpInfo)| judged(at).limit;
+    assert_eq!(limit(|s, i| i.busy_ns = Some(s * SECOND / 2)), Limit::Application, "whatever waits at a reading");
+    let application = |s: u64, i: &mut TcpInfo| {
+        i.busy_ns = Some(s * SECOND / 2);
+        i.notsent_bytes = Some(0);
+    };
+    assert_eq!(judged(application).limit, Limit::Application);
+    assert_eq!(limit(|s, i| i.sndbuf_limited_ns = Some(s * SECOND / 4)), Limit::SendBuffer);
+    assert_eq!(limit(|s, i| i.rwnd_limited_ns = Some(s * SECOND * 3 / 4)), Limit::ReceiveWindow);
+    assert_eq!(limit(|s, i| i.bytes_retrans = Some(s * 300_000)), Limit::Loss);
+    assert_eq!(limit(|_, i| i.srtt_ns = Some(60_000_000)), Limit::Path);
+    assert_eq!(limit(|_, i| i.cwnd_limited = Some(true)), Limit::CongestionWindow);
+    assert_eq!(limit(|_, i| i.packets_out = Some(20)), Limit::LocalStack);
+    let reordered = |s: u64, i: &mut TcpInfo| {
+        (i.bytes_retrans, i.retrans_segs, i.dsack_dups) = (Some(s * 300_000), Some(s * 200), Some(s * 190));
+    };
+    assert_eq!(judged(reordered).limit, Limit::Reordering);
+    let paced = |_: u64, i: &mut TcpInfo| (i.pacing_rate, i.max_pacing_rate) = (Some(10_500_000), Some(10_500_000));
+    assert_eq!(judged(paced).limit, Limit::Pacing);
+    let dead = |_: u64, i: &mut TcpInfo| (i.bytes_acked, i.backoff) = (Some(5), Some(4));
+    assert_eq!(judged(dead).limit, Limit::BlackHole);
+    let receives = |s: u64, i: &mut TcpInfo| (i.bytes_acked, i.bytes_received) = (Some(s * 300), Some(s * 10_000_000));
+    assert_eq!(judged(receives).limit, Limit::Sender);
+    let idle = |_: u64, i: &mut TcpInfo| (i.bytes_acked, i.unacked_bytes) = (Some(5), Some(0));
+    assert_eq!(judged(idle).limit, Limit::Idle);
+}
+
+#[test]
+fn a_window_that_is_full_now_and_then_counts_only_when_it_was_seen_full() {
+    let a_little = |s: u64, i: &mut TcpInfo| {
+        i.rwnd_limited_ns = Some(s * SECOND / 5);
+        i.snd_wnd = Some(210_000);
+    };
+    assert_eq!(judged(a_little).limit, Limit::ReceiveWindow);
+    let roomy = |s: u64, i: &mut TcpInfo| i.rwnd_limited_ns = Some(s * SECOND / 5);
+    assert_ne!(judged(roomy).limit, Limit::ReceiveWindow);
+}
+
+#[test]
+fn the_ceiling_is_said_with_its_numbers() {
+    let small = |s: u64, i: &mut TcpInfo| {
+        i.rwnd_limited_ns = Some(s * SECOND);
+        (i.snd_wnd, i.srtt_ns, i.min_rtt_ns) = (Some(64 << 10), Some(80_000_000), Some(80_000_000));
+    };
+    let ceiling = judged(small).ceiling.unwrap();
+    assert_eq!(ceiling.formula, "window 64 KiB / rtt 80 ms = 6.55 Mbit/s");
+    assert!((ceiling.bytes_per_second - 819_200.0).abs() < 1.0);
+}
+
+#[test]
+fn shares_add_up_and_are_always_shown() {
+    let mixed = |s: u64, i: &mut TcpInfo| {
+        i.busy_ns = Some(s * SECOND * 8 / 10);
+        i.rwnd_limited_ns = Some(s * SECOND * 3 / 10);
+        i.sndbuf_limited_ns = Some(s * SECOND / 10);
+    };
+    let shares = judged(mixed).shares.unwrap();
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+    assert!(near(shares.idle, 0.2) && near(shares.network, 0.4) && near(shares.receive_window, 0.3), "{shares:?}");
+    assert!(near(shares.idle + shares.network + shares.receive_window + shares.send_buffer, 1.0));
+}
+
+#[test]
+fn what_is_not_counted_or_too_short_is_unknown() {
+    let verdict = judged(|_, i| i.busy_ns = None);
+    assert_eq!((verdict.limit, verdict.shares), (Limit::Unknown, None));
+    let long = judged(|_, i| (i.srtt_ns, i.min_rtt_ns) = (Some(SECOND), Some(SECOND)));
+    assert_eq!(long.limit, Limit::Unknown, "three seconds are three round trips");
+}
