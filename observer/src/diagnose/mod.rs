@@ -30,7 +30,10 @@ mod zombie_cgroups;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{model::Model, snapshot::Name};
+use crate::{
+    model::{Model, tcp::Connection},
+    snapshot::Name,
+};
 
 /// Every rule, in the order in which findings of equal severity are shown.
 pub const RULES: &[Rule] = &[
@@ -170,6 +173,15 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Rules that could not tell.
     pub undecided: Vec<Undecided>,
+    /// What limits each open connection, in the order of the model's list.
+    pub flows: Vec<flow::Verdict>,
+}
+
+impl Diagnosis {
+    /// What limits the connection at that place of the model's list.
+    pub fn flow(&self, place: usize, connection: &Connection) -> Option<&flow::Verdict> {
+        self.flows.get(place).filter(|verdict| verdict.is_of(connection))
+    }
 }
 
 /// A rule that lacks data.
@@ -196,6 +208,7 @@ pub fn diagnose(models: &[Model]) -> Diagnosis {
             }
         }
     }
+    diagnosis.flows = flow::verdicts(&window, &flow::Thresholds::default());
     diagnosis.findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     diagnosis
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::report::{Report, Section};
 use crate::{
-    diagnose::{Finding, Undecided},
+    diagnose::{Diagnosis, Finding, Undecided},
     model::{Model, interval::Interval},
     snapshot::{
         Host, Stamp,
@@ -72,6 +72,8 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tcp: Part<'a, crate::model::tcp::Tcp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Part<'a, Vec<crate::diagnose::flow::Verdict>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     links: Part<'a, Option<Vec<crate::model::link::Link>>>,
 }
 
@@ -84,7 +86,7 @@ struct Coverage<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(model: &'a Model, asked: Option<Section>) -> Self {
+    fn of(model: &'a Model, diagnosis: &'a Diagnosis, asked: Option<Section>) -> Self {
         fn part<T>(value: &T, asked: bool) -> Option<&T> {
             asked.then_some(value)
         }
@@ -108,6 +110,7 @@ impl<'a> Parts<'a> {
             evictions: part(&model.evictions, memory),
             oom: part(&model.oom, any_of(&[Section::Oom])),
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
+            flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),
         }
     }
@@ -127,7 +130,7 @@ pub fn document(report: &Report<'_>, indented: bool) -> serde_json::Result<Strin
         interval: model.interval,
         findings: &diagnosis.findings,
         undecided: &diagnosis.undecided,
-        parts: Parts::of(model, section),
+        parts: Parts::of(model, diagnosis, section),
         coverage: Coverage {
             full: coverage.is_full(),
             probes: &coverage.probes,

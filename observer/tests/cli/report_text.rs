@@ -1,7 +1,7 @@
 //! The report as text and as JSON, on hosts with everything and with nothing.
 
 use observer::{
-    diagnose::{Diagnosis, Evidence, Finding, Severity, Undecided},
+    diagnose::{Diagnosis, Evidence, Finding, Severity, Undecided, diagnose},
     model::Model,
     output::{
         json,
@@ -34,7 +34,13 @@ fn diagnosis() -> Diagnosis {
             lacks: "time that kswapd is awake".to_owned(),
             reason: Some(Name::from("Operation not permitted (os error 1)")),
         }],
+        ..limits()
     }
+}
+
+/// What limits the connections of the busy host, and nothing else.
+fn limits() -> Diagnosis {
+    Diagnosis { flows: diagnose(std::slice::from_ref(&everything())).flows, ..Diagnosis::default() }
 }
 
 /// The last second of a host.
@@ -66,7 +72,7 @@ fn a_host_with_everything() {
     insta::assert_snapshot!("everything", print(&everything(), &diagnosis(), None, Some(80)));
     let memory = print(&everything(), &Diagnosis::default(), Some(Section::Memory), Some(80));
     insta::assert_snapshot!("everything_memory", memory);
-    insta::assert_snapshot!("everything_tcp", print(&everything(), &Diagnosis::default(), Some(Section::Tcp), None));
+    insta::assert_snapshot!("everything_tcp", print(&everything(), &limits(), Some(Section::Tcp), None));
     let tunnels = print(&everything(), &Diagnosis::default(), Some(Section::Tunnels), Some(80));
     insta::assert_snapshot!("everything_tunnels", tunnels);
 }

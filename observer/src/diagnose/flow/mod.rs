@@ -6,15 +6,19 @@
 //! are shown.
 
 mod judge;
+mod numbers;
 mod observed;
 mod thresholds;
+mod words;
 
 use serde::Serialize;
 
-pub use observed::{Key, Observed, observed};
 pub use thresholds::Thresholds;
 
 use super::{Evidence, Window};
+use crate::model::tcp::Connection;
+use numbers::Numbers;
+use observed::{Key, observed};
 
 /// What limits a connection, in the order in which it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -49,6 +53,11 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// True if it names something that keeps the connection from being faster.
+    pub const fn is_named(self) -> bool {
+        !matches!(self, Self::Unknown | Self::Idle | Self::Sender)
+    }
+
     /// In a few words, for a table.
     pub const fn words(self) -> &'static str {
         match self {
@@ -91,25 +100,71 @@ pub struct Ceiling {
     pub formula: String,
 }
 
-/// What limits a connection, and why that is known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What limits a connection. Why that is known is put into words only when it is asked for: hosts have thousands.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The limit.
     pub limit: Limit,
+    /// The connection.
+    key: Key,
+    numbers: Numbers,
+}
+
+impl Verdict {
     /// Seconds that were looked at.
-    pub seconds: f64,
+    pub fn seconds(&self) -> f64 {
+        self.numbers.seconds
+    }
+
     /// Where the time went; `None` if the kernel does not tell.
-    pub shares: Option<Shares>,
+    pub fn shares(&self) -> Option<Shares> {
+        self.numbers.shares
+    }
+
     /// The rate that the limit allows, where it can be computed.
-    pub ceiling: Option<Ceiling>,
+    pub fn ceiling(&self) -> Option<Ceiling> {
+        words::ceiling(self.limit, &self.numbers)
+    }
+
     /// The numbers that it rests on.
-    pub evidence: Vec<Evidence>,
+    pub fn evidence(&self) -> Vec<Evidence> {
+        words::evidence(self.limit, &self.numbers)
+    }
+
     /// What lifts the limit.
-    pub advice: Option<&'static str>,
+    pub fn advice(&self) -> Option<&'static str> {
+        words::advice(self.limit)
+    }
+
+    /// Bytes a second that the peer acknowledged.
+    pub fn rate(&self) -> Option<f64> {
+        self.numbers.rate
+    }
+
+    /// True if it is of this connection.
+    pub fn is_of(&self, connection: &Connection) -> bool {
+        self.key == observed::key(connection)
+    }
+}
+
+/// In a document: in whole sentences.
+impl Serialize for Verdict {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut out = serializer.serialize_struct("Verdict", 8)?;
+        out.serialize_field("netns", &self.key.0)?;
+        out.serialize_field("cookie", &self.key.1)?;
+        out.serialize_field("limit", &self.limit)?;
+        out.serialize_field("seconds", &self.seconds())?;
+        out.serialize_field("shares", &self.shares())?;
+        out.serialize_field("ceiling", &self.ceiling())?;
+        out.serialize_field("evidence", &self.evidence())?;
+        out.serialize_field("advice", &self.advice())?;
+        out.end()
+    }
 }
 
 /// Judges every connection of the newest model, in its order.
-pub fn verdicts<'a>(window: &Window<'a>, thresholds: &Thresholds) -> Vec<(Observed<'a>, Verdict)> {
-    let rows = observed(window, thresholds.look_back_seconds);
-    rows.into_iter().map(|row| (row.clone(), judge::judge(&row, thresholds))).collect()
+pub fn verdicts(window: &Window<'_>, thresholds: &Thresholds) -> Vec<Verdict> {
+    observed(window, thresholds.look_back_seconds).iter().map(|row| judge::judge(row, thresholds)).collect()
 }

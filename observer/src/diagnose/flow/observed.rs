@@ -9,24 +9,24 @@ use crate::{
 };
 
 /// Names a socket: its network namespace and cookie. The kernel numbers them through all namespaces; both, to be safe.
-pub type Key = (u64, u64);
+pub(super) type Key = (u64, u64);
 
 /// One connection over a window.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub(super) struct Observed<'a> {
     /// As it is now.
-    pub connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     /// Seconds that the counts below cover.
-    pub seconds: f64,
+    pub(super) seconds: f64,
     /// What was counted in them.
-    pub grown: Grown,
+    pub(super) grown: Grown,
     /// What was read at the end of each interval, oldest first.
-    pub samples: Vec<&'a TcpInfo>,
+    pub(super) samples: Vec<&'a TcpInfo>,
 }
 
 /// Every connection of the newest model, in its order, over the last `seconds`. A connection that was not there all the time
 /// is seen over a shorter time.
-pub fn observed<'a>(window: &Window<'a>, seconds: f64) -> Vec<Observed<'a>> {
+pub(super) fn observed<'a>(window: &Window<'a>, seconds: f64) -> Vec<Observed<'a>> {
     let (models, _) = window.last(seconds);
     let Some((newest, earlier)) = models.split_last() else { return Vec::new() };
     let mut rows: Vec<Observed<'_>> = connections(newest)
@@ -60,6 +60,6 @@ fn connections(model: &Model) -> impl Iterator<Item = &Connection> {
     model.tcp.sockets.iter().flat_map(|open| &open.list)
 }
 
-fn key(connection: &Connection) -> Key {
+pub(super) fn key(connection: &Connection) -> Key {
     (connection.now.netns, connection.now.cookie)
 }

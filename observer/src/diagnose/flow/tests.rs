@@ -1,11 +1,10 @@
-use super::super::{Thresholds, verdicts};
-use super::*;
+use super::super::{Limit, Thresholds, Verdict, verdicts};
 use crate::{
     diagnose::{
         Window,
         testing::{models, snapshot_at},
     },
-    snapshot::tcp::{Socket, Sockets},
+    snapshot::tcp::{Socket, Sockets, TcpInfo},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -58,7 +57,7 @@ fn judged(at: impl Fn(u64, &mut TcpInfo)) -> Verdict {
         })
         .collect();
     let models = models(&snapshots);
-    verdicts(&Window::new(&models).unwrap(), &Thresholds::default()).remove(0).1
+    verdicts(&Window::new(&models).unwrap(), &Thresholds::default()).remove(0)
 }
 
 #[test]
@@ -107,7 +106,7 @@ fn the_ceiling_is_said_with_its_numbers() {
         i.rwnd_limited_ns = Some(s * SECOND);
         (i.snd_wnd, i.srtt_ns, i.min_rtt_ns) = (Some(64 << 10), Some(80_000_000), Some(80_000_000));
     };
-    let ceiling = judged(small).ceiling.unwrap();
+    let ceiling = judged(small).ceiling().unwrap();
     assert_eq!(ceiling.formula, "window 64 KiB / rtt 80 ms = 6.55 Mbit/s");
     assert!((ceiling.bytes_per_second - 819_200.0).abs() < 1.0);
 }
@@ -119,7 +118,7 @@ fn shares_add_up_and_are_always_shown() {
         i.rwnd_limited_ns = Some(s * SECOND * 3 / 10);
         i.sndbuf_limited_ns = Some(s * SECOND / 10);
     };
-    let shares = judged(mixed).shares.unwrap();
+    let shares = judged(mixed).shares().unwrap();
     let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
     assert!(near(shares.idle, 0.2) && near(shares.network, 0.4) && near(shares.receive_window, 0.3), "{shares:?}");
     assert!(near(shares.idle + shares.network + shares.receive_window + shares.send_buffer, 1.0));
@@ -128,7 +127,7 @@ fn shares_add_up_and_are_always_shown() {
 #[test]
 fn what_is_not_counted_or_too_short_is_unknown() {
     let verdict = judged(|_, i| i.busy_ns = None);
-    assert_eq!((verdict.limit, verdict.shares), (Limit::Unknown, None));
+    assert_eq!((verdict.limit, verdict.shares()), (Limit::Unknown, None));
     let long = judged(|_, i| (i.srtt_ns, i.min_rtt_ns) = (Some(SECOND), Some(SECOND)));
     assert_eq!(long.limit, Limit::Unknown, "three seconds are three round trips");
 }

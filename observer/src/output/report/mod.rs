@@ -55,6 +55,7 @@ pub struct Report<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Page<'a> {
     model: &'a Model,
+    diagnosis: &'a Diagnosis,
     style: Style,
     /// True if this section was asked for by itself.
     detailed: bool,
@@ -126,7 +127,7 @@ const LABEL: usize = 9;
 /// The whole report.
 pub fn text(report: &Report<'_>, style: Style) -> String {
     let Report { model, diagnosis, section } = *report;
-    let page = Page { model, style, detailed: section.is_some() };
+    let page = Page { model, diagnosis, style, detailed: section.is_some() };
     let mut out = String::new();
     header(&mut out, &page);
     findings::write(&mut out, &page, diagnosis);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Page, Section, name, plural, tunnels};
 use crate::{
+    diagnose::flow::Limit,
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
     output::text::{Column, Cut, Table},
     snapshot::{coverage::Source, tcp::ends},
@@ -122,19 +123,42 @@ fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
     }
     page.subtitle(out, "Connections with the most traffic");
     let mut table = Table::new(CONNECTIONS);
-    for c in open.list.iter().take(page.rows()) {
+    for (place, c) in open.list.iter().take(page.rows()).enumerate() {
         table.row([
             connection_ends(c, page.style.width),
             units::or_unknown(c.tx, units::bits_per_second),
             units::or_unknown(c.rx, units::bits_per_second),
             units::or_unknown(c.now.info.srtt_ns.map(|ns| ns as f64 / 1e9), units::seconds),
             units::or_unknown(c.retrans_ratio, units::percent),
-            limit(c),
+            page.diagnosis.flow(place, c).map_or(Limit::Unknown, |v| v.limit).words().to_owned(),
         ]);
     }
     table.render(out, page.style, 2);
     let all = usize::try_from(total).unwrap_or(usize::MAX);
     page.left_out(out, all, Section::Tcp);
+    if page.detailed {
+        limits(out, page, open);
+    }
+}
+
+/// Why each of them is no faster, with the numbers.
+fn limits(out: &mut String, page: &Page<'_>, open: &Open) {
+    let judged = open.list.iter().enumerate().filter_map(|(place, c)| Some((c, page.diagnosis.flow(place, c)?)));
+    let mut rows = judged.filter(|(_, v)| v.limit.is_named()).take(page.rows()).peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    page.subject(out, "What limits them");
+    for (c, verdict) in rows {
+        let ceiling = verdict.ceiling().map_or(String::new(), |c| format!(": {}", c.formula));
+        let said: Vec<String> = verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect();
+        let ends = connection_ends(c, page.style.width);
+        page.style.paragraph(out, "  ", 4, &format!("{ends}  {}{ceiling}", verdict.limit.words()));
+        page.style.paragraph(out, "    ", 4, &said.join("; "));
+        if let Some(advice) = verdict.advice() {
+            page.style.paragraph(out, "    ", 4, advice);
+        }
+    }
 }
 
 /// Both ends; where the line is short, the port alone of the end that is here.
@@ -144,19 +168,6 @@ fn connection_ends(connection: &Connection, width: Option<usize>) -> String {
         return ends(socket).to_string();
     }
     format!(":{} -> {}", socket.local.1, SocketAddr::from(socket.remote))
-}
-
-/// What kept a connection from sending more in the interval: its own process, the network (congestion window and round
-/// trips), its send buffer, or the peer's receive window. Source: the kernel's chronographs (`tcp_sock.chrono_stat`).
-fn limit(connection: &Connection) -> String {
-    let Some(busy) = connection.busy_ratio else { return units::UNKNOWN.to_owned() };
-    let peer = connection.rwnd_limited_ratio.unwrap_or(0.0);
-    let buffer = connection.sndbuf_limited_ratio.unwrap_or(0.0);
-    let network = (busy - peer - buffer).max(0.0);
-    let idle = (1.0 - busy).max(0.0);
-    let shares = [("sender", idle), ("network", network), ("sndbuf", buffer), ("peer", peer)];
-    let most = shares.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    most.map_or(String::new(), |(what, share)| format!("{what} {}", units::percent(share)))
 }
 
 const CLOSED: &[Column] = &[

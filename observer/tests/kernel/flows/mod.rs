@@ -162,9 +162,11 @@ fn judged(kernel: &mut Kernel, path: Path, ends: Ends) -> Option<Verdict> {
     }
     let window = Window::new(&models).expect("there are models");
     let all = verdicts(&window, &Thresholds::default());
-    let (observed, verdict) = all.into_iter().find(|(o, _)| o.connection.now.cookie == name).expect("the flow is seen");
-    let rate = observed.grown.bytes_acked.unwrap_or(0) as f64 * 8e-6 / observed.seconds;
-    seen!("{:?}: {rate:.1} Mbit/s, {:?} {:?}", verdict.limit, verdict.shares, verdict.ceiling);
-    seen!("    lost {}, {:?}", wire.lost(), observed.connection.now.info);
+    let connections = &models.last().and_then(|m| m.tcp.sockets.as_ref()).expect("sockets are read").list;
+    let at = connections.iter().position(|c| c.now.cookie == name).expect("the flow is seen");
+    let verdict = all.into_iter().nth(at).expect("every connection is judged");
+    let rate = verdict.rate().unwrap_or(0.0) * 8e-6;
+    seen!("{:?}: {rate:.1} Mbit/s, {:?} {:?}", verdict.limit, verdict.shares(), verdict.ceiling());
+    seen!("    lost {}, {:?}", wire.lost(), connections[at].now.info);
     Some(verdict)
 }

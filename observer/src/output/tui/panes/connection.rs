@@ -1,10 +1,11 @@
 //! All that is known of one open TCP connection.
 
 use crate::{
+    diagnose::flow::{Limit, Verdict},
     model::tcp::Connection,
     output::tui::{
         strip::{About, Strip},
-        table::Origin,
+        table::{Cell, Origin},
         theme::Tone,
     },
     snapshot::tcp::{State, ends},
@@ -79,8 +80,39 @@ const LIMITED: [About; 4] = [
     ),
 ];
 
+const VERDICT: [About; 2] = [
+    about(
+        "limited by",
+        "what keeps it from being faster, over the last ten seconds",
+        "tcp_sock chrono_stat and others",
+    ),
+    about("ceiling", "bits a second that this limit allows", "computed from tcp_sock"),
+];
+
+/// What limits a connection, in a cell; something to look at where it is a fault of the path or of a setting.
+pub(super) fn limit(limit: Limit) -> Cell {
+    let tone = match limit {
+        Limit::BlackHole => Tone::Bad,
+        Limit::SendBuffer | Limit::ReceiveWindow | Limit::Loss | Limit::Reordering => Tone::Warn,
+        Limit::Unknown | Limit::Idle | Limit::Sender => Tone::Dim,
+        Limit::Application | Limit::Pacing | Limit::Path | Limit::CongestionWindow | Limit::LocalStack => Tone::Plain,
+    };
+    Cell::text(limit.words()).tone(tone)
+}
+
+/// What limits it, with the ceiling and what lifts it.
+fn verdict(verdict: &Verdict) -> Vec<Strip> {
+    let [limited_by, ceiling] = &VERDICT;
+    let mut first = Strip::sentence().label("limited by ").words(limited_by, verdict.limit.words(), Tone::Plain);
+    if let Some(at) = verdict.ceiling() {
+        first = first.label(": ").words(ceiling, at.formula, Tone::Plain);
+    }
+    let advice = verdict.advice().map(|advice| Strip::sentence().label(advice));
+    std::iter::once(first).chain(advice).collect()
+}
+
 /// All about it, by subject.
-pub(super) fn details(c: &Connection) -> Vec<Strip> {
+pub(super) fn details(c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
     let info = &c.now.info;
     let time = |v: Option<u64>| v.map(|ns| ns as f64 / 1e9);
     let [connection, state_of, uid, inode, netns] = &IDENTITY;
@@ -153,5 +185,7 @@ pub(super) fn details(c: &Connection) -> Vec<Strip> {
         .label("; sent again ")
         .number(ratio, c.retrans_ratio, units::percent)
         .label(" of segments");
-    vec![identity, so_far, path, windows, limited]
+    let mut all = limit.map(verdict).unwrap_or_default();
+    all.extend([identity, so_far, path, windows, limited]);
+    all
 }

@@ -4,6 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, connection};
 use crate::{
+    diagnose::flow::Limit,
     model::tcp::Connection,
     output::tui::{
         cells,
@@ -43,6 +44,11 @@ pub(super) const CONNECTIONS: &[Column] = &[
     Column::word("state", 11, "state of the connection: iter/tcp sk_state").rank(6),
     Column::number("tx bit/s", 8, "bits a second acknowledged by the other side: tcp_sock bytes_acked"),
     Column::number("rx bit/s", 8, "bits a second received: tcp_sock bytes_received"),
+    Column::word(
+        "limited by",
+        14,
+        "what keeps it from being faster, over ten seconds: tcp_sock chrono_stat and others",
+    ),
     Column::number("srtt", 7, "time, smoothed round trip: tcp_sock srtt_us"),
     Column::number("cwnd", 5, "segments that may be under way: tcp_sock snd_cwnd"),
     Column::number("retr", 5, "segments sent again since the connection began: tcp_sock total_retrans"),
@@ -59,13 +65,15 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
     let Some(open) = &ctx.model.tcp.sockets else {
         return table.empty(Strip::reason(ctx.no_data("tcp.sockets", &["tcp", "sockets"])));
     };
-    let row = |c: &Connection| {
+    let row = |(place, c): (usize, &Connection)| {
         let info = &c.now.info;
+        let limit = ctx.diagnosis.flow(place, c).map_or(Limit::Unknown, |verdict| verdict.limit);
         vec![
             Cell::text(ends(&c.now)),
             Cell::text(connection::state(c.now.state)),
             cells::bit_rate(c.tx),
             cells::bit_rate(c.rx),
+            connection::limit(limit),
             cells::seconds(info.srtt_ns.map(|ns| ns as f64 / 1e9)),
             cells::count(info.cwnd.map(u64::from)),
             cells::trouble(c.retrans_in_interval.map(|n| n as f64)),
@@ -86,10 +94,10 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
         note = note.label(", ").count(&NOT_LISTED, Some(open.not_listed)).label(" more in no row");
     }
     table
-        .rows(open.list.iter().map(row))
+        .rows(open.list.iter().enumerate().map(row))
         .note(note)
         .empty("no open connection")
-        .details(|i| open.list.get(i).map(connection::details).unwrap_or_default())
+        .details(|i| open.list.get(i).map(|c| connection::details(c, ctx.diagnosis.flow(i, c))).unwrap_or_default())
 }
 
 const SOCKETS: Origin = ("tcp.sockets", &[]);

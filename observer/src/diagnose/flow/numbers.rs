@@ -1,0 +1,89 @@
+//! The numbers of one connection that the procedure compares.
+
+use super::{Shares, observed::Observed};
+use crate::snapshot::tcp::TcpInfo;
+
+/// The numbers that the procedure compares, each `None` where the kernel does not tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Numbers {
+    /// As the kernel reports it now.
+    pub(super) info: TcpInfo,
+    /// Seconds that the counts cover.
+    pub(super) seconds: f64,
+    /// Bytes a second acknowledged.
+    pub(super) rate: Option<f64>,
+    /// Where the time went.
+    pub(super) shares: Option<Shares>,
+    /// Smoothed round-trip time in seconds.
+    pub(super) srtt: Option<f64>,
+    /// Share of the bytes that were sent again.
+    pub(super) again: Option<f64>,
+    /// Duplicates reported for each segment sent again.
+    pub(super) spurious: Option<f64>,
+    /// Share of the readings in which the congestion window was used up.
+    pub(super) cwnd_limited: Option<f64>,
+    /// Share of the readings in which the last delivery rate was limited by the application.
+    pub(super) app_limited: Option<f64>,
+    /// Largest share of the peer's window that was in flight at a reading.
+    pub(super) window_used: Option<f64>,
+    /// Round trip in terms of the smallest one.
+    pub(super) queueing: Option<f64>,
+    /// Most bytes that the send buffer held at a reading.
+    pub(super) buffered: Option<u64>,
+    /// Readings.
+    pub(super) readings: usize,
+}
+
+impl Numbers {
+    pub(super) fn new(o: &Observed<'_>) -> Self {
+        let (g, info) = (&o.grown, &o.connection.now.info);
+        let ratio = |part: Option<u64>, whole: Option<u64>| {
+            part.zip(whole).filter(|(_, whole)| *whole > 0).map(|(part, whole)| part as f64 / whole as f64)
+        };
+        let samples = |test: fn(&TcpInfo) -> Option<bool>| {
+            let known: Vec<bool> = o.samples.iter().filter_map(|i| test(i)).collect();
+            (!known.is_empty()).then(|| known.iter().filter(|yes| **yes).count() as f64 / known.len() as f64)
+        };
+        let used = |i: &&TcpInfo| {
+            let window = f64::from(i.snd_wnd?);
+            // A window smaller than a segment is as good as none.
+            if i.mss.is_some_and(|mss| window < f64::from(mss)) {
+                Some(1.0)
+            } else {
+                Some(i.unacked_bytes? as f64 / window)
+            }
+        };
+        Self {
+            info: *info,
+            seconds: o.seconds,
+            rate: g.bytes_acked.filter(|_| o.seconds > 0.0).map(|n| n as f64 / o.seconds),
+            shares: shares(o),
+            srtt: info.srtt_ns.filter(|ns| *ns > 0).map(|ns| ns as f64 / 1e9),
+            again: ratio(g.bytes_retrans, g.bytes_sent),
+            spurious: ratio(g.dsack_dups, g.retrans_segs),
+            cwnd_limited: samples(|i| i.cwnd_limited),
+            app_limited: samples(|i| i.app_limited),
+            window_used: o.samples.iter().filter_map(used).reduce(f64::max),
+            queueing: ratio(info.srtt_ns, info.min_rtt_ns),
+            buffered: o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).max(),
+            readings: o.samples.len(),
+        }
+    }
+}
+
+fn shares(o: &Observed<'_>) -> Option<Shares> {
+    let share = |ns: u64| (ns as f64 / 1e9 / o.seconds).clamp(0.0, 1.0);
+    let (busy, window, buffer) = (o.grown.busy_ns?, o.grown.rwnd_limited_ns?, o.grown.sndbuf_limited_ns?);
+    if o.seconds <= 0.0 {
+        return None;
+    }
+    let (receive_window, send_buffer) = (share(window), share(buffer));
+    // The chronographs tick, the interval does not: the parts may be a tick longer than the whole.
+    let busy = share(busy).max((receive_window + send_buffer).min(1.0));
+    Some(Shares {
+        idle: 1.0 - busy,
+        network: (busy - receive_window - send_buffer).max(0.0),
+        receive_window,
+        send_buffer,
+    })
+}
