@@ -13,6 +13,7 @@ mod replay;
 pub mod report;
 pub mod serve;
 pub mod stacks;
+mod survive;
 pub mod top;
 mod version;
 pub mod watched;

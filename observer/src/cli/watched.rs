@@ -2,7 +2,7 @@
 
 use std::{os::fd::BorrowedFd, path::PathBuf};
 
-use super::live;
+use super::{live, survive::Protection};
 use crate::{
     output::{
         flight::{self, Bounds, FlightRecorder},
@@ -27,6 +27,9 @@ pub struct Args {
     /// Bytes of stored kills to keep at most, such as 64M or 2G; the oldest are removed
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
     pub oom_max_size: u64,
+    /// Leave observer's own oom_score_adj as it is; else it is lowered to -999, where that is allowed
+    #[arg(long)]
+    pub keep_oom_score: bool,
 }
 
 /// A number of bytes with `K`, `M` or `G` for powers of 1024.
@@ -46,6 +49,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 pub(super) struct Watched {
     collector: Collector,
     recorder: Option<FlightRecorder>,
+    protection: Protection,
     /// What was told of kills, where somebody asks for it.
     told: Option<Vec<Told>>,
 }
@@ -53,6 +57,8 @@ pub(super) struct Watched {
 impl Watched {
     /// Begins to look.
     pub(super) fn new(args: &Args) -> Self {
+        // First: what is taken from here on stays in RAM.
+        let protection = Protection::take(args.keep_oom_score);
         let recorder = args.oom_dir.clone().map(|folder| {
             let files = usize::try_from(args.oom_keep).unwrap_or(usize::MAX);
             FlightRecorder::new(flight::Options { folder, bounds: Bounds { files, bytes: args.oom_max_size } })
@@ -60,7 +66,7 @@ impl Watched {
         let recorder = recorder
             .and_then(|made| made.inspect_err(|error| tracing::warn!("OOM kills are not stored: {error}")).ok());
         let collector = Collector::new(crate::source::Options { watch_oom: true, ..live::options() });
-        Self { collector, recorder, told: None }
+        Self { collector, recorder, protection, told: None }
     }
 
     /// The same, and keeps what is told of kills for [`Self::take_told`].
@@ -83,6 +89,7 @@ impl Source for Watched {
     fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.collector.snapshot();
         Source::take_events(self);
+        self.protection.describe(&mut snapshot.coverage);
         if let Some(recorder) = &mut self.recorder {
             recorder.snapshot(&mut snapshot);
         }

@@ -133,6 +133,8 @@ impl Source {
     pub const NETSTAT: &'static str = "/proc/net/netstat";
     /// Fills `oom_watch`; listed only while observer watches for OOM kills.
     pub const KMSG: &'static str = "/dev/kmsg";
+    /// What keeps observer itself alive when memory runs out; listed only by what watches for OOM kills.
+    pub const PROTECTION: &'static str = "protection of observer";
     /// The folder of stored OOM kills; listed only where they are stored.
     pub const OOM_DIR: &'static str = "stored OOM kills";
     /// Fills `links`.

@@ -35,6 +35,13 @@ pub fn read(root: &Root, buffer: &mut Buffer) -> Result<Vec<Capability>, SourceE
     Ok(USED.iter().map(|(bit, name, used_to)| Capability { name, used_to, held: held(*bit) }).collect())
 }
 
+/// True if this process may lock any amount of memory.
+pub fn may_lock_memory() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let held = Buffer::default().parse(&Root::default(), "/proc/self/status", effective);
+    held.is_ok_and(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
+}
+
 /// The command that lets an executable use them without being root.
 pub fn grant_command(executable: &Path) -> String {
     let names: Vec<&str> = USED.iter().map(|(_, name, _)| *name).collect();

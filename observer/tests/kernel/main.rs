@@ -22,6 +22,7 @@ mod kswapd_ftrace;
 mod lifecycle;
 mod make_recordings;
 mod oom;
+mod oom_records;
 mod page_alloc;
 mod page_alloc_totals;
 mod pressure;

@@ -43,6 +43,8 @@ struct Room {
     v1_alone: bool,
     /// True if its tests start observer itself; a small guest has no room for two large programs.
     with_observer: bool,
+    /// True if programs go there without debug information: a small guest has no room for it.
+    stripped: bool,
     /// True if its tests leave recordings.
     records: bool,
     /// Which tests: arguments of the test program.
@@ -59,6 +61,7 @@ const ROOMS: &[Room] = &[
         slow_disk: false,
         v1_alone: false,
         with_observer: true,
+        stripped: false,
         records: false,
         tests: &["--skip", "pressure::"],
     },
@@ -70,6 +73,7 @@ const ROOMS: &[Room] = &[
         slow_disk: false,
         v1_alone: false,
         with_observer: true,
+        stripped: false,
         records: false,
         tests: &["--skip", "pressure::"],
     },
@@ -81,6 +85,7 @@ const ROOMS: &[Room] = &[
         slow_disk: false,
         v1_alone: true,
         with_observer: false,
+        stripped: false,
         records: false,
         tests: &["hierarchy::", "cgroups_scale::two_thousand", "reclaim::", "oom::"],
     },
@@ -92,8 +97,21 @@ const ROOMS: &[Room] = &[
         slow_disk: true,
         v1_alone: false,
         with_observer: false,
+        stripped: false,
         records: true,
         tests: &["pressure::"],
+    },
+    Room {
+        name: "out of memory 6.12",
+        series: Series::V6_12,
+        memory: "512M",
+        numa: 1,
+        slow_disk: false,
+        v1_alone: false,
+        with_observer: true,
+        stripped: true,
+        records: false,
+        tests: &["oom_records::global"],
     },
 ];
 
@@ -253,6 +271,16 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
         Ending::Died { why, console } => Some(format!("the guest died: {why} (its kernel log: {})", console.display())),
     };
     Ok((Outcome::read(&tee.text(), ending), died))
+}
+
+/// Puts a copy without debug information in the place of a program.
+fn strip(program: &mut PathBuf) -> Result<()> {
+    let folder = paths::work().join("stripped");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let copy = folder.join(program.file_name().context("a program has a name")?);
+    exec::capture(Command::new("strip").arg("-o").arg(&copy).arg(&*program))?;
+    *program = copy;
+    Ok(())
 }
 
 /// Configuration for Prometheus, rules and their tests, by Prometheus' own tool.

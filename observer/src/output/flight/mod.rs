@@ -55,8 +55,10 @@ pub struct FlightRecorder {
     encoder: Encoder,
     /// What a file begins with.
     begin: Vec<u8>,
-    /// A file as it is put together.
+    /// The begin of a file, or what is added to one, as it is put together.
     file: Vec<u8>,
+    /// What stands before each snapshot of a file.
+    heads: Vec<[u8; format::FRAME_HEAD]>,
     host: Host,
     coverage: Coverage,
     before: Option<OomCounts>,
@@ -91,7 +93,8 @@ impl FlightRecorder {
             kept: Kept::new(kept::BUDGET),
             encoder: Encoder::new()?,
             begin,
-            file: Vec::with_capacity(kept::BUDGET + (1 << 20)),
+            file: Vec::new(),
+            heads: Vec::with_capacity(kept::MOST),
             host: Host::default(),
             coverage: Coverage::default(),
             before: None,
@@ -101,9 +104,18 @@ impl FlightRecorder {
             trouble: None,
             failures: 0,
         };
-        let opened = recorder.store().map(|_| ());
-        recorder.note(opened);
+        let outcome = recorder.rehearse();
+        recorder.note(outcome);
         Ok(recorder)
+    }
+
+    /// Does once what a kill needs, as far as the folder: what cannot work is known now, and the code is in RAM.
+    fn rehearse(&mut self) -> Result<(), RecordingError> {
+        let record = self.record(Stamp::default(), Some(OomKill::default()), Reported::Awaited);
+        self.file.clear();
+        push_frame(&mut self.file, 1, Kind::OomRecord, self.encoder.encode(&record)?)?;
+        self.open_store()?;
+        self.store.as_ref().map_or(Ok(()), |store| store.rehearse(&self.file))
     }
 
     /// Keeps a snapshot, completes the records of kills that are told, and adds to the snapshot's coverage what could not be
@@ -195,13 +207,17 @@ impl FlightRecorder {
         self.file.clear();
         self.file.extend_from_slice(&self.begin);
         push_frame(&mut self.file, 1, Kind::OomRecord, self.encoder.encode(record)?)?;
+        // The snapshots are written from where they are: no memory is needed for all of them together.
+        self.heads.clear();
         for (index, payload) in (2..).zip(self.kept.since(since, LEAST)) {
-            push_frame(&mut self.file, index, Kind::Snapshot, payload)?;
+            self.heads.push(format::frame_head(index, Kind::Snapshot, payload)?);
         }
-        let file = std::mem::take(&mut self.file);
-        let outcome = self.store().and_then(|store| store.write(name, &file));
-        self.file = file;
-        outcome?;
+        self.open_store()?;
+        let snapshots = self.heads.iter().zip(self.kept.since(since, LEAST));
+        let pieces = snapshots.flat_map(|(head, payload)| [head.as_slice(), payload]);
+        if let Some(store) = &mut self.store {
+            store.write(name, std::iter::once(self.file.as_slice()).chain(pieces))?;
+        }
         self.last = Some((name, self.kept.newest_ns().unwrap_or(since)));
         Ok(())
     }
@@ -217,10 +233,10 @@ impl FlightRecorder {
             push_frame(&mut self.file, index, Kind::End, self.encoder.encode(&content)?)?;
             index += 1;
         }
-        let file = std::mem::take(&mut self.file);
-        let outcome = self.store().and_then(|store| store.append(open.name, &file));
-        self.file = file;
-        outcome?;
+        self.open_store()?;
+        if let Some(store) = &mut self.store {
+            store.append(open.name, &self.file)?;
+        }
         open.frames = index;
         Ok(())
     }
@@ -239,11 +255,12 @@ impl FlightRecorder {
         }
     }
 
-    fn store(&mut self) -> Result<&mut Store, RecordingError> {
+    /// Opens the folder, if that could not be done before.
+    fn open_store(&mut self) -> Result<(), RecordingError> {
         if self.store.is_none() {
             self.store = Some(Store::open(&self.options.folder, self.options.bounds)?);
         }
-        self.store.as_mut().ok_or_else(|| RecordingError::NotFound { path: self.options.folder.clone() })
+        Ok(())
     }
 
     /// Says once what is wrong, and when it is right again.

@@ -58,26 +58,55 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes a file, and waits until it is on the disk.
-    pub(super) fn write(&mut self, name: FileName, content: &[u8]) -> Result<(), RecordingError> {
+    /// Writes a file of these pieces, and waits until it is on the disk.
+    pub(super) fn write<'a>(
+        &mut self,
+        name: FileName,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), RecordingError> {
         let path = self.path(name);
-        let unfinished = self.folder.join(format!(".{name}.new"));
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
-        let mut file = made.map_err(|e| RecordingError::io("create", &unfinished, e))?;
-        let finish = |file: &mut File| {
-            file.write_all(content)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)
-        };
-        if let Err(e) = finish(&mut file) {
+        let (written, size) = self.unfinished(name, pieces)?;
+        if let Err(e) = fs::rename(&written, &path) {
             // The first error is the one to tell.
-            let _ = fs::remove_file(&unfinished);
+            let _ = fs::remove_file(&written);
             return Err(RecordingError::io("write", &path, e));
         }
         self.sync_folder()?;
-        self.files.push_back((name, content.len() as u64));
-        self.bytes += content.len() as u64;
+        self.files.push_back((name, size));
+        self.bytes += size;
         self.prune()
+    }
+
+    /// Writes a file that does not stay.
+    pub(super) fn rehearse(&self, content: &[u8]) -> Result<(), RecordingError> {
+        let (written, _) = self.unfinished(FileName { realtime_ms: 0, sequence: 0, pid: 0 }, [content])?;
+        fs::remove_file(&written).map_err(|e| RecordingError::io("remove", &written, e))?;
+        self.sync_folder()
+    }
+
+    /// Writes a file that has not got its name yet, and gives its path and size.
+    fn unfinished<'a>(
+        &self,
+        name: FileName,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(PathBuf, u64), RecordingError> {
+        let path = self.folder.join(format!(".{name}.new"));
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = made.map_err(|e| RecordingError::io("create", &path, e))?;
+        let mut size = 0;
+        let fill = || {
+            for piece in pieces {
+                file.write_all(piece)?;
+                size += piece.len() as u64;
+            }
+            file.sync_all()
+        };
+        if let Err(e) = fill() {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&path);
+            return Err(RecordingError::io("write", &path, e));
+        }
+        Ok((path, size))
     }
 
     /// Adds to a file. What a failed attempt left behind is cut off again.
@@ -149,11 +178,11 @@ mod tests {
     fn the_oldest_go_by_count_and_by_size() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path(), ROOM).unwrap();
-        (1..=5).for_each(|n| store.write(name(n), b"ten bytes.").unwrap());
+        (1..=5).for_each(|n| store.write(name(n), [&b"ten bytes."[..]]).unwrap());
         assert_eq!(numbers(folder.path()), [3, 4, 5]);
         store.append(name(4), &[0; 75]).unwrap();
         assert_eq!(numbers(folder.path()), [4, 5], "105 bytes are too many");
-        store.write(name(6), &[0; 200]).unwrap();
+        store.write(name(6), [&[0; 200][..]]).unwrap();
         assert_eq!(numbers(folder.path()), [6], "the newest stays, whatever its size");
         drop(store);
         let again = Store::open(folder.path(), Bounds { files: 9, bytes: 1 }).unwrap();
@@ -166,8 +195,8 @@ mod tests {
         fs::write(folder.path().join(format!(".{}.new", name(1))), "half").unwrap();
         fs::write(folder.path().join("notes.txt"), "of somebody").unwrap();
         let mut store = Store::open(folder.path(), Bounds { files: 1, bytes: 1 }).unwrap();
-        store.write(name(2), b"x").unwrap();
-        store.write(name(3), b"x").unwrap();
+        store.write(name(2), [&b"x"[..]]).unwrap();
+        store.write(name(3), [&b"x"[..]]).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [name(3).to_string().as_str(), "notes.txt"]);
@@ -178,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path(), ROOM).unwrap();
         fs::create_dir(folder.path().join(name(1).to_string())).unwrap();
-        let error = store.write(name(1), b"x").unwrap_err().to_string();
+        let error = store.write(name(1), [&b"x"[..]]).unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("directory"), "{error}");
         assert!(!folder.path().join(format!(".{}.new", name(1))).exists());
         let gone = store.append(name(9), b"x").unwrap_err().to_string();
