@@ -237,6 +237,9 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
     if room.with_observer {
         adds.push((built.observer.clone(), in_observer.to_owned()));
     }
+    if room.stripped {
+        adds.iter_mut().try_for_each(|(program, _)| strip(program))?;
+    }
     let guest = Guest {
         kernel: room.series,
         memory: room.memory.to_owned(),
