@@ -1,20 +1,25 @@
 //! The two ends of an interval of a recording.
 
-use std::{path::Path, time::Duration};
+use std::{collections::VecDeque, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 
-use crate::{recording::Reader, snapshot::Snapshot};
+use crate::{
+    recording::Reader,
+    snapshot::{Snapshot, oom_watch::OomWatch},
+};
 
 /// Reads the first and the last snapshot of a recording between `begin` and `end`, both counted from the recording's first
-/// snapshot. There is no first one if there is but one.
+/// snapshot. There is no first one if there is but one. The last one has the kernel's reports of OOM kills of all of them, the
+/// newest if there are many: each is in one snapshot only.
 pub(super) fn ends(
     path: &Path,
     begin: Option<Duration>,
     end: Option<Duration>,
 ) -> anyhow::Result<(Option<Snapshot>, Snapshot)> {
     let reader = Reader::open(path).context("cannot replay")?;
-    let (mut origin, mut before, mut now) = (None, None, None);
+    let (mut origin, mut before, mut now): (Option<u64>, Option<Snapshot>, Option<Snapshot>) = (None, None, None);
+    let mut reports = VecDeque::new();
     let mut seen = 0u64;
     for item in reader {
         let snapshot = match item {
@@ -35,7 +40,13 @@ pub(super) fn ends(
             before = Some(snapshot);
         } else {
             now = Some(snapshot);
+            let new = now.iter_mut().filter_map(|s| s.oom_watch.as_mut()).flat_map(|w| w.reports.drain(..));
+            reports.extend(new);
+            reports.drain(..reports.len().saturating_sub(OomWatch::MOST_REPORTS));
         }
+    }
+    if let Some(watch) = now.as_mut().and_then(|s| s.oom_watch.as_mut()) {
+        watch.reports = reports.into();
     }
     match (before, now) {
         (before, Some(now)) => Ok((before, now)),

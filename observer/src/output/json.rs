@@ -5,13 +5,17 @@
 
 use serde::Serialize;
 
-use super::report::{Report, Section};
+use super::{
+    oom::kills::{Kills, Known},
+    report::{Report, Section},
+};
 use crate::{
-    diagnose::{Diagnosis, Finding, Undecided},
+    diagnose::{Diagnosis, Finding, Undecided, oom::Explanation},
     model::{Model, interval::Interval},
     snapshot::{
         Host, Stamp,
         coverage::{Loss, Probe, Source},
+        oom::OomTask,
     },
 };
 
@@ -70,6 +74,10 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     oom: Part<'a, Option<crate::model::oom::Oom>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    oom_watch: Part<'a, Option<crate::snapshot::oom_watch::OomWatch>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_kills: Option<Vec<KnownKill>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tcp: Part<'a, crate::model::tcp::Tcp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flows: Part<'a, Vec<crate::diagnose::flow::Verdict>>,
@@ -109,11 +117,39 @@ impl<'a> Parts<'a> {
             retries: part(&model.retries, memory_or_oom),
             evictions: part(&model.evictions, memory),
             oom: part(&model.oom, any_of(&[Section::Oom])),
+            oom_watch: part(&model.oom_watch, any_of(&[Section::Oom])),
+            oom_kills: any_of(&[Section::Oom]).then(|| kills(model)),
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
             flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),
         }
     }
+}
+
+/// A kill with what is concluded of it. The event is in `oom`, the report in `oom_watch`.
+#[derive(Serialize)]
+struct KnownKill {
+    monotonic_ns: u64,
+    /// Its number in `oom`; `None` of a kill that only the kernel's log tells.
+    sequence: Option<u64>,
+    /// Who tells of it: `event`, `log` or `both`.
+    told_by: &'static str,
+    victim: OomTask,
+    /// What is concluded from the kernel's report, if that was read: whose limit it was, and at which level.
+    explanation: Option<Explanation>,
+}
+
+fn kills(model: &Model) -> Vec<KnownKill> {
+    let mut kills = Kills::default();
+    kills.add(model);
+    let known = |k: &Known| KnownKill {
+        monotonic_ns: k.key.monotonic_ns,
+        sequence: k.event.as_ref().map(|e| e.sequence),
+        told_by: k.source(),
+        victim: k.victim(),
+        explanation: k.account.as_ref().map(|a| a.explanation.clone()),
+    };
+    kills.newest_first().map(known).collect()
 }
 
 /// The document, on one line, or indented for a person.

@@ -148,6 +148,28 @@ fn a_section_is_a_part_of_the_document() {
 }
 
 #[test]
+fn a_kill_tells_whose_limit_it_was_where_the_kernels_report_came() {
+    let of = |n: u64, section| print(&last(&busy(n)), &Diagnosis::default(), section, None);
+    let level = "one level above the cgroup of the victim";
+    // In the fifth snapshot comes the report of a kill, in the seventh that of one which the probe did not see.
+    for (n, only_log) in [(5, false), (7, true)] {
+        let (whole, part) = (of(n, None), of(n, Some(Section::Oom)));
+        assert!(whole.contains(level) && part.contains(level), "{whole}");
+        assert_eq!(part.contains("A kill that only the kernel's log tells"), only_log, "{part}");
+    }
+    insta::assert_snapshot!(
+        "oom_with_report",
+        print(&last(&busy(5)), &Diagnosis::default(), Some(Section::Oom), Some(80))
+    );
+    let known = document(&last(&busy(5)), &Diagnosis::default(), Some(Section::Oom));
+    let kill = &known["oom_kills"][0];
+    assert_eq!(
+        (&kill["told_by"], &kill["explanation"]["limit"]["memory"]["cgroup"]["levels_above"]),
+        (&"both".into(), &1.into())
+    );
+}
+
+#[test]
 fn every_part_of_the_document_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.md");
     let page = std::fs::read_to_string(path).unwrap();

@@ -58,7 +58,8 @@ pub enum Memory {
     Unknown,
 }
 
-pub(super) fn limit(report: &OomReport) -> Limit {
+/// Which limit it was, by a report.
+pub fn limit(report: &OomReport) -> Limit {
     let sysrq = report.request.as_ref().is_some_and(|r| r.order == Some(-1));
     let decision = report.decision.as_ref();
     let of_memcg = report.memcg.as_ref();

@@ -18,7 +18,7 @@ use crate::snapshot::{Name, oom_report::OomReport};
 
 pub use evidence::Evidence;
 pub use led_up::{LedUp, Sentence};
-pub use limit::{Limit, Memory};
+pub use limit::{Limit, Memory, limit};
 pub use reasons::{Cause, Reason};
 pub use request::{Asked, Context};
 pub use usage::{Kind, ProcessUse, Usage, What};
@@ -72,7 +72,7 @@ pub fn explain_all(evidence: &Evidence<'_>) -> Explanation {
     let window = evidence::Window::new(evidence);
     let report = &evidence::completed(evidence, window.as_ref());
     let asked = report.request.as_ref().map(|request| request::asked(report, request));
-    let limit = limit::limit(report);
+    let limit = limit(report);
     let usage = usage::usage(report, &limit);
     let zones = if limit.is_of_cgroup() || limit.memory == Memory::Sysrq { Vec::new() } else { zones::checks(report) };
     let victim = victim::victim(report, &limit);

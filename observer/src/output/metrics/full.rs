@@ -11,6 +11,8 @@ use crate::snapshot::{
     kswapd::{Kswapd, KswapdNode, KswapdRequester},
     memory::{Buddy, Meminfo, Memory, Shmem, SlabCache, Slabs, Tmpfs, Zone},
     oom::{Oom, OomKill, OomReclaim, OomTask},
+    oom_report::{self, Decision, OomReport},
+    oom_watch::{CgroupKills, LogKills, OomCounts, OomWatch, ProbeKills},
     page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
     reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
     retry::{Retries, Retry, RetryKind},
@@ -55,6 +57,7 @@ pub(super) fn snapshot(seconds: u64) -> Snapshot {
             ..Shrinker::default()
         }]),
         oom: Some(oom()),
+        oom_watch: Some(oom_watch(seconds)),
         tcp: tcp(seconds),
         coverage: coverage(),
         ..Snapshot::default()
@@ -249,6 +252,25 @@ fn oom() -> Oom {
     };
     // The event of the first kill was lost.
     Oom { kills: 2, events_lost: 1, recent: VecDeque::from([kill]) }
+}
+
+/// The limit of the pods, at the level above the victim's.
+fn oom_watch(seconds: u64) -> OomWatch {
+    let decision = Decision {
+        oom_memcg: Some(Name::from_bytes(&[b"/", HOSTILE].concat())),
+        task_memcg: Some(Name::from_bytes(&[b"/", HOSTILE, b"/x"].concat())),
+        ..Decision::default()
+    };
+    let report =
+        OomReport { decision: Some(decision), kills: vec![oom_report::Kill::default(); 2], ..OomReport::default() };
+    let counts = OomCounts {
+        vmstat: Some(seconds),
+        cgroups: Some(CgroupKills { living: 1, removed: seconds - 1, by_event: 0, not_read: 3 }),
+        probe: Some(ProbeKills { marked: seconds, events_lost: 1 }),
+        log: Some(LogKills { killed: seconds, already_exiting: 1, records_lost: 5, not_kept: 1 }),
+        ..OomCounts::default()
+    };
+    OomWatch { counts, reports: vec![report], ..OomWatch::default() }
 }
 
 fn tcp(n: u64) -> Tcp {

@@ -1,12 +1,17 @@
 //! OOM kills.
 
 use super::{
+    View,
     family::{Kind, Metric},
     reclaim::kind_word,
 };
-use crate::snapshot::Name;
+use crate::snapshot::{Name, oom_watch::LogKills};
 
 const SOURCE: &str = "tracepoint oom:mark_victim";
+
+fn log(view: &View<'_>) -> Option<LogKills> {
+    view.now.oom_watch.as_ref()?.counts.log
+}
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {
@@ -29,6 +34,64 @@ pub(super) const METRICS: &[Metric] = &[
             if view.now.oom.is_some() {
                 view.tracked.oom_cgroups.each(1, |labels, [kills]| out.push(labels, *kills));
             }
+        },
+    },
+    Metric {
+        name: "observer_oom_limit_kills_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["limit", "cgroup"],
+        help: "Processes that the kernel's reports name as killed, by whose limit refused the request: own of the victim's cgroup, above of a cgroup above it, cgroup where the level is not told, host, cpuset, policy, sysrq; and by the cgroup that has the limit",
+        source: "/dev/kmsg",
+        read: |view, out| {
+            if log(view).is_some() {
+                view.tracked.oom_limits.each(2, |labels, [kills]| out.push(labels, *kills));
+            }
+        },
+    },
+    Metric {
+        name: "observer_oom_source_kills_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["source"],
+        help: "OOM kills since observer began to look, as each of four sources counts them; what they disagree on is the finding oom_disagreement",
+        source: "/proc/vmstat oom_kill, memory.events.local or memory.oom_control, tracepoint oom:mark_victim, /dev/kmsg",
+        read: |view, out| {
+            let Some(counts) = view.now.oom_watch.as_ref().map(|w| &w.counts) else { return };
+            out.push_known(&["vmstat"], counts.vmstat);
+            out.push_known(&["cgroups"], counts.cgroups.map(|c| c.total()));
+            out.push_known(&["probe"], counts.probe.map(|p| p.marked));
+            out.push_known(&["log"], counts.log.map(|l| l.killed));
+        },
+    },
+    Metric {
+        name: "observer_oom_already_exiting_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Processes that the OOM killer chose and that were ending already: they are marked, and nothing is killed",
+        source: "/dev/kmsg",
+        read: |view, out| out.push_known(&[], log(view).map(|l| l.already_exiting)),
+    },
+    Metric {
+        name: "observer_oom_log_records_lost_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Records of the kernel's log that were overwritten before they were read; a report of a kill may have been among them",
+        source: "/dev/kmsg sequence numbers",
+        read: |view, out| out.push_known(&[], log(view).map(|l| l.records_lost)),
+    },
+    Metric {
+        name: "observer_oom_cgroups_not_read",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Memory cgroups whose kills are not read, because they are too many or lack the file",
+        source: "memory.events.local (v2), memory.oom_control (v1)",
+        read: |view, out| {
+            let cgroups = view.now.oom_watch.as_ref().and_then(|w| w.counts.cgroups);
+            out.push_known(&[], cgroups.map(|c| c.not_read));
         },
     },
     Metric {

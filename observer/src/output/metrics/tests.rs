@@ -153,6 +153,8 @@ fn sums_over_labels_are_the_total() {
     assert_eq!(sum("observer_page_alloc_process_allocations_total"), 216.0);
     assert_eq!(sum("observer_page_alloc_failures_total"), sum("observer_page_alloc_cgroup_failures_total"));
     assert_eq!(sum("observer_oom_cgroup_kills_total"), 2.0);
+    // Two in each of two reports, and a report for which there was no room.
+    assert_eq!(sum("observer_oom_limit_kills_total"), 5.0);
     assert_eq!(sum("observer_kswapd_requests_total"), 6.0);
     assert_eq!(sum("observer_tcp_closed_connections_total"), 6.0);
 }

@@ -11,10 +11,13 @@ use super::{
     top_k::{Counts, Row, TopK},
 };
 use crate::{
+    diagnose::oom::{Memory, limit},
     model::Model,
+    output::oom::kills::limit_word,
     snapshot::{
         CgroupId, Log2Histogram, Name, Snapshot,
         oom::{Oom, OomKill},
+        oom_watch::OomWatch,
         page_alloc::{AllocCounts, PageAlloc},
         tcp::ClosedTotals,
     },
@@ -84,12 +87,15 @@ pub(super) struct Tracked {
     pub(super) reclaim: TopK<(Option<CgroupId>, &'static str), RECLAIM_COUNTS>,
     pub(super) kswapd_requesters: TopK<(u32, u32, Option<CgroupId>), 1>,
     pub(super) oom_cgroups: TopK<(), 1>,
+    /// Kills by whose limit it was, and the cgroup that has the limit.
+    pub(super) oom_limits: TopK<(), 1>,
     pub(super) namespaces: TopK<u64, 9>,
     pub(super) closed: TopK<ClosedKey, 6>,
     pub(super) sockets: SocketSums,
     pub(super) pressure: Pressure,
     pub(super) last_kill: Option<LastKill>,
     kills: u64,
+    reports_not_kept: u64,
     paths: HashMap<CgroupId, Name>,
 }
 
@@ -110,12 +116,14 @@ impl Tracked {
             reclaim: TopK::new(top, |c| c[RECLAIM_NS]),
             kswapd_requesters: TopK::new(top, |c| c[0]),
             oom_cgroups: TopK::new(top, |c| c[0]),
+            oom_limits: TopK::new(top, |c| c[0]),
             namespaces: TopK::new(top, |c| c.iter().sum()),
             closed: TopK::new(top, |c| c[CLOSED_ACKED] + c[CLOSED_RECEIVED] + c[CLOSED_CONNECTIONS]),
             sockets: SocketSums::default(),
             pressure: Pressure::new(top),
             last_kill: None,
             kills: 0,
+            reports_not_kept: 0,
             paths: HashMap::new(),
         }
     }
@@ -169,6 +177,9 @@ impl Tracked {
         self.pressure.update(now, &self.paths);
         if let Some(oom) = &now.oom {
             self.oom(now, oom);
+        }
+        if let Some(watch) = &now.oom_watch {
+            self.oom_limits(now.stamp.monotonic_ns, watch);
         }
     }
 
@@ -240,6 +251,26 @@ impl Tracked {
         // A kill outlives its cgroup: its series is only given up for another that needs the place.
         self.oom_cgroups.credit(now.stamp.monotonic_ns, by_cgroup, [oom.kills - self.kills], |_| true);
         self.kills = oom.kills;
+    }
+
+    /// Each report is in one snapshot only, and tells of one process or of all that were killed with it.
+    fn oom_limits(&mut self, at: u64, watch: &OomWatch) {
+        let mut by_limit: BTreeMap<Vec<String>, Counts<1>> = BTreeMap::new();
+        for report in &watch.reports {
+            let limit = limit(report);
+            let cgroup = match &limit.memory {
+                Memory::Cgroup { path, .. } if path.is_empty() => UNKNOWN.to_owned(),
+                Memory::Cgroup { path, .. } => path.to_string(),
+                _ => String::new(),
+            };
+            let label = vec![limit_word(&limit).unwrap_or(UNKNOWN).to_owned(), cgroup];
+            by_limit.entry(label).or_default()[0] += report.kills.len() as u64;
+        }
+        let not_kept = watch.counts.log.map_or(0, |l| l.not_kept);
+        let told: u64 = by_limit.values().map(|c| c[0]).sum();
+        let total = [told + not_kept.saturating_sub(self.reports_not_kept)];
+        self.oom_limits.credit(at, by_limit, total, |_| true);
+        self.reports_not_kept = not_kept;
     }
 }
 
