@@ -141,7 +141,7 @@ struct KnownKill {
 
 fn kills(model: &Model) -> Vec<KnownKill> {
     let mut kills = Kills::default();
-    kills.add(model);
+    kills.add(std::slice::from_ref(model));
     let known = |k: &Known| KnownKill {
         monotonic_ns: k.key.monotonic_ns,
         sequence: k.event.as_ref().map(|e| e.sequence),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    diagnose::oom::{Explanation, Limit, Memory, explain},
+    diagnose::oom::{Evidence, Explanation, Limit, Memory, explain_all},
     model::{Model, oom::Kill},
     snapshot::{
         Name,
@@ -25,19 +25,41 @@ pub struct Key {
     pub sequence: u64,
 }
 
-/// A report of the kernel with what is concluded from it.
+/// What is known of a kill, with what is concluded from it.
 #[derive(Debug, PartialEq)]
 pub struct Account {
-    /// What was read.
+    /// The kernel's report, or what the event tells in that form.
     pub report: OomReport,
-    /// What is concluded.
+    /// What is concluded, also from the minutes before.
     pub explanation: Explanation,
 }
 
 impl Account {
-    /// Of a report.
-    pub fn new(report: OomReport) -> Self {
-        Self { explanation: explain(&report), report }
+    /// From the kernel's report, the event, or both, and the intervals before it.
+    fn new(event: Option<&OomKill>, report: Option<&OomReport>, models: &[Model]) -> Self {
+        let missing: Vec<String> = match (report, models.last()) {
+            (None, Some(model)) => vec![format!("The kernel's report: {}.", no_report(model))],
+            _ => Vec::new(),
+        };
+        let report = report.cloned().or_else(|| event.map(OomReport::from)).unwrap_or_default();
+        let explanation = explain_all(&Evidence { report: &report, event, models, missing: &missing });
+        Self { report, explanation }
+    }
+}
+
+/// Why the kernel's report of a kill is not there.
+pub fn no_report(model: &Model) -> String {
+    match model.oom_watch.as_ref().map(|w| w.counts.log) {
+        Some(Some(log)) if log.records_lost > 0 => {
+            format!("the kernel's log overwrote {} records before they were read", log.records_lost)
+        }
+        Some(Some(_)) => {
+            "the kernel's log has not told of it; of a victim that was ending already it writes nothing".to_owned()
+        }
+        _ => match model.coverage.source_reason("/dev/kmsg") {
+            Some(reason) => reason.to_string(),
+            None => "the kernel's log was not read".to_owned(),
+        },
     }
 }
 
@@ -48,7 +70,9 @@ pub struct Known {
     pub key: Key,
     /// The event of the probe.
     pub event: Option<OomKill>,
-    /// What the kernel's log says of it. One account may be of several victims.
+    /// True if the kernel's log tells of it.
+    pub reported: bool,
+    /// What is concluded; `None` of an old kill, whose account had to make room.
     pub account: Option<Arc<Account>>,
 }
 
@@ -87,17 +111,22 @@ impl Known {
         of_log.map(i64::from).or_else(of_event)
     }
 
-    /// Which limit refused the request, by the kernel's report.
+    /// Which limit refused the request, as far as it can be told.
     pub fn limit(&self) -> Option<&Limit> {
-        self.account.as_ref().map(|a| &a.explanation.limit)
+        self.account.as_ref().map(|a| &a.explanation.limit).filter(|l| l.memory != Memory::Unknown)
+    }
+
+    /// What is concluded of it; of an old kill by its event alone.
+    pub fn account(&self) -> Arc<Account> {
+        self.account.clone().unwrap_or_else(|| Arc::new(Account::new(self.event.as_ref(), None, &[])))
     }
 
     /// Who tells of it: `event`, `log` or `both`.
     pub fn source(&self) -> &'static str {
-        match (&self.event, &self.account) {
-            (Some(_), Some(_)) => "both",
+        match (&self.event, self.reported) {
+            (Some(_), true) => "both",
             (None, _) => "log",
-            (Some(_), None) => "event",
+            (Some(_), false) => "event",
         }
     }
 }
@@ -138,20 +167,21 @@ impl Kills {
     /// Kills that are kept, and intervals with kills that are only counted.
     const KEPT: usize = 1024;
 
-    /// Reports that are kept: one may have thousands of processes.
+    /// Accounts that are kept: a report may have thousands of processes.
     const ACCOUNTS: usize = 64;
 
-    /// Takes what a model tells, also again.
-    pub fn add(&mut self, model: &Model) {
+    /// Takes what the last of some consecutive models tells, also again; those before it are for what led up to its kills.
+    pub fn add(&mut self, models: &[Model]) {
+        let Some(model) = models.last() else { return };
         if self.boot != model.host.boot_id {
             self.known.clear();
             self.unseen.clear();
             self.boot.clone_from(&model.host.boot_id);
         }
         let events = model.oom.as_ref().map(|oom| &oom.recent);
-        let mut late = events.into_iter().flatten().filter(|k| self.take_event(k)).count() as u64;
+        let mut late = events.into_iter().flatten().filter(|k| self.take_event(k, models)).count() as u64;
         let reports = model.oom_watch.as_ref().map(|w| &w.reports);
-        let of_log_alone: u64 = reports.into_iter().flatten().map(|r| self.take_report(r)).sum();
+        let of_log_alone: u64 = reports.into_iter().flatten().map(|r| self.take_report(r, models)).sum();
         self.make_room();
         let counted = match &model.oom {
             Some(oom) => oom.kills_in_interval,
@@ -167,7 +197,7 @@ impl Kills {
     }
 
     /// True if the event is new and came after its kill was counted.
-    fn take_event(&mut self, kill: &Kill) -> bool {
+    fn take_event(&mut self, kill: &Kill, models: &[Model]) -> bool {
         let event = &kill.event;
         let key = Key { monotonic_ns: event.monotonic_ns, sequence: event.sequence };
         if let Some(known) = self.known.get_mut(&key) {
@@ -175,19 +205,20 @@ impl Kills {
             return false;
         }
         let of_log = self.known.values().rev().find(|k| k.event.is_none() && tells(k, event)).map(|k| k.key);
-        let account = of_log.and_then(|key| self.known.remove(&key)).and_then(|k| k.account);
-        let is_late = kill.in_interval == Some(false) && account.is_none();
-        self.known.insert(key, Known { key, event: Some(event.clone()), account });
-        is_late
+        let told = of_log.and_then(|key| self.known.remove(&key)).and_then(|k| k.account);
+        let reported = told.is_some();
+        let account = Arc::new(Account::new(Some(event), told.as_ref().map(|t| &t.report), models));
+        self.known.insert(key, Known { key, event: Some(event.clone()), reported, account: Some(account) });
+        kill.in_interval == Some(false) && !reported
     }
 
     /// Joins a report with the events that it tells of. Gives how many of its victims have none.
-    fn take_report(&mut self, report: &OomReport) -> u64 {
-        let account = Arc::new(Account::new(report.clone()));
+    fn take_report(&mut self, report: &OomReport, models: &[Model]) -> u64 {
         let mut joined = 0;
-        for known in self.known.values_mut().rev().filter(|k| k.account.is_none()) {
+        for known in self.known.values_mut().rev().filter(|k| !k.reported) {
             if known.event.as_ref().is_some_and(|event| report.tells_of(event)) {
-                known.account = Some(account.clone());
+                known.account = Some(Arc::new(Account::new(known.event.as_ref(), Some(report), models)));
+                known.reported = true;
                 joined += 1;
             }
         }
@@ -195,7 +226,8 @@ impl Kills {
             return 0;
         }
         let key = Key { monotonic_ns: report.origin.end.boot_ns.unwrap_or(0), sequence: 0 };
-        let is_new = self.known.insert(key, Known { key, event: None, account: Some(account) }).is_none();
+        let account = Some(Arc::new(Account::new(None, Some(report), models)));
+        let is_new = self.known.insert(key, Known { key, event: None, reported: true, account }).is_none();
         u64::from(is_new && !report.kills.is_empty())
     }
 
@@ -203,9 +235,9 @@ impl Kills {
         while self.known.len() > Self::KEPT {
             self.known.pop_first();
         }
-        // The older ones go; what only the log told stays with what is in the row.
         let with = self.known.values_mut().rev().filter(|k| k.account.is_some() && k.event.is_some());
         with.skip(Self::ACCOUNTS).for_each(|known| known.account = None);
+        // Of what only the log tells nothing would be left.
         let log_only: Vec<Key> = self.known.values().rev().filter(|k| k.event.is_none()).map(|k| k.key).collect();
         log_only.iter().skip(Self::ACCOUNTS).for_each(|key| drop(self.known.remove(key)));
     }
@@ -306,15 +338,15 @@ mod tests {
     fn kills_of_which_nothing_tells_are_counted_where_they_were() {
         let mut kills = Kills::default();
         let (a, b) = (snapshot(10, 1, &[1]), snapshot(11, 5, &[2, 3]));
-        kills.add(&Model::new(&a, None));
+        kills.add(&[Model::new(&a, None)]);
         for _ in 0..2 {
-            kills.add(&Model::new(&b, Some(&a)));
+            kills.add(&[Model::new(&b, Some(&a))]);
         }
         assert_eq!(rows(&kills).iter().map(|r| r.0).collect::<Vec<_>>(), [3, 2, 1]);
         assert_eq!(kills.unseen().collect::<Vec<_>>(), [Unseen { monotonic_ns: 11 * SECOND, kills: 2 }]);
         assert_eq!(kills.first_ns(), Some(10 * SECOND - SECOND / 2 + 1));
         // One of them was only on its way.
-        kills.add(&Model::new(&snapshot(12, 5, &[5]), Some(&b)));
+        kills.add(&[Model::new(&snapshot(12, 5, &[5]), Some(&b))]);
         assert_eq!(unseen(&kills), [1]);
     }
 
@@ -325,7 +357,7 @@ mod tests {
             let mut kills = Kills::default();
             let mut before = &empty;
             for now in snapshots {
-                kills.add(&Model::new(now, Some(before)));
+                kills.add(&[Model::new(now, Some(before))]);
                 before = now;
             }
             (rows(&kills), unseen(&kills))
@@ -350,9 +382,9 @@ mod tests {
         let (a, b) = (blind(snapshot(10, 0, &[]), 0), blind(snapshot(11, 0, &[]), 2));
         let c = blind(with_report(snapshot(12, 0, &[]), &[101]), 2);
         let mut kills = Kills::default();
-        kills.add(&Model::new(&b, Some(&a)));
+        kills.add(&[Model::new(&b, Some(&a))]);
         assert_eq!(unseen(&kills), [2]);
-        kills.add(&Model::new(&c, Some(&b)));
+        kills.add(&[Model::new(&c, Some(&b))]);
         assert_eq!((rows(&kills), unseen(&kills)), (vec![(0, "log", Some("above"))], vec![1]));
     }
 
@@ -362,14 +394,14 @@ mod tests {
         let mut before = snapshot(1, 0, &[]);
         for second in 2..3000 {
             let now = with_report(snapshot(second, second * 2, &[second]), &[100 + second as u32]);
-            kills.add(&Model::new(&now, Some(&before)));
+            kills.add(&[Model::new(&now, Some(&before))]);
             before = now;
         }
         assert_eq!((kills.known.len(), kills.unseen.len()), (Kills::KEPT, Kills::KEPT));
         assert_eq!(kills.newest_first().filter(|k| k.account.is_some()).count(), Kills::ACCOUNTS);
         let mut other = snapshot(5, 1, &[1]);
         other.host.boot_id = "two".into();
-        kills.add(&Model::new(&other, None));
+        kills.add(&[Model::new(&other, None)]);
         assert_eq!(kills.newest_first().count(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Page, Section, bytes, name, plural};
 use crate::{
-    output::oom::kills::{Kills, Known},
+    output::oom::kills::{Kills, Known, no_report},
     snapshot::{
         oom::{OomReclaim, OomTask},
         reclaim::ReclaimKind,
@@ -35,7 +35,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 /// Each kill that an event or the kernel's log tells.
 fn told(out: &mut String, page: &Page<'_>) {
     let mut kills = Kills::default();
-    kills.add(page.model);
+    kills.add(std::slice::from_ref(page.model));
     kills.newest_first().take(page.rows()).for_each(|k| kill(out, page, k));
     page.left_out(out, kills.newest_first().count(), Section::Oom);
 }
@@ -74,17 +74,14 @@ fn kill(out: &mut String, page: &Page<'_>, kill: &Known) {
         let text = event.last_reclaim.as_ref().map_or_else(|| "none seen of the trigger".to_owned(), reclaim);
         page.fact(out, "reclaim", &text);
     }
-    match &kill.account {
-        // The report tells of the limit in its summary as well.
-        Some(account) if page.detailed => {
-            account.explanation.summary.iter().for_each(|sentence| page.fact(out, "why", sentence));
-        }
-        Some(account) => page.fact(out, "limit", &account.explanation.limit.sentence()),
-        None => page.fact(
-            out,
-            "limit",
-            "not known: the kernel's report was not read with this; `observer oom explain --kmsg` reads it",
-        ),
+    if page.detailed {
+        kill.account().explanation.summary.iter().for_each(|sentence| page.fact(out, "why", sentence));
+    } else if let Some(limit) = kill.limit() {
+        page.fact(out, "limit", &limit.sentence());
+    }
+    if !kill.reported {
+        let text = format!("not known: {}; `observer oom explain --kmsg` reads it", no_report(page.model));
+        page.fact(out, "report", &text);
     }
 }
 

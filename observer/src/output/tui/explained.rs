@@ -1,7 +1,5 @@
 //! Why a process was killed, as `observer oom explain` tells it.
 
-use std::sync::Arc;
-
 use ratatui::text::Line;
 
 use super::{
@@ -10,15 +8,9 @@ use super::{
     text::{width, wrap},
     theme::{Theme, Tone},
 };
-use crate::{
-    output::{
-        oom::{
-            self,
-            kills::{Account, Key},
-        },
-        text::Paint,
-    },
-    snapshot::oom_report::OomReport,
+use crate::output::{
+    oom::{self, kills::Key},
+    text::Paint,
 };
 
 /// What stands above it: the moment as a time of day, which no report has.
@@ -34,8 +26,7 @@ pub(super) fn lines(view: &View<'_>, kill: Key, room: usize) -> Vec<Line<'static
     let Some(kill) = view.timeline.kills().get(kill) else {
         return vec![Line::styled("this kill is no longer kept", view.theme.style(Tone::Dim))];
     };
-    let of_event = || kill.event.as_ref().map(|event| Arc::new(Account::new(OomReport::from(event))));
-    let Some(account) = kill.account.clone().or_else(of_event) else { return Vec::new() };
+    let account = kill.account();
     let lines = oom::lines(&account.explanation, &account.report, Some(room));
     lines.into_iter().flat_map(|line| shown(line, view.theme, room)).collect()
 }

@@ -49,8 +49,8 @@ impl Timeline {
         let model = Model::new(&snapshot, self.last.as_ref());
         self.first.get_or_insert(model.stamp);
         self.trend.push(&model);
-        self.kills.add(&model);
         self.models.push_back(model);
+        self.kills.add(self.models.make_contiguous());
         let newest = snapshot.stamp.monotonic_ns;
         self.last = Some(snapshot);
         let age = |m: &Model| newest.saturating_sub(m.stamp.monotonic_ns) as f64 / 1e9;

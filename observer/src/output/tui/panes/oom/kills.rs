@@ -3,7 +3,7 @@
 use super::{OOM, SINCE, at, cgroup_of};
 use crate::{
     output::{
-        oom::kills::{Known, limit_word},
+        oom::kills::{Known, limit_word, no_report},
         tui::{
             cells,
             context::Context,
@@ -175,29 +175,12 @@ fn details(ctx: &Context<'_>, kill: &Known) -> Vec<Strip> {
         Some(last) => reclaim(last),
         None => "no reclaim of the asker was seen before".into(),
     }));
-    lines.push(match kill.limit() {
-        Some(limit) => Strip::sentence().words(&REFUSED, limit.sentence(), Tone::Plain),
-        None => Strip::sentence().label("whose limit it was, and what used the memory, is not known: ").words(
-            &REPORT,
-            no_report(ctx),
-            Tone::Dim,
-        ),
-    });
-    lines
-}
-
-/// Why the kernel's report of a kill is not there.
-fn no_report(ctx: &Context<'_>) -> String {
-    let (part, sources) = LOG;
-    match ctx.model.oom_watch.as_ref().map(|w| w.counts.log) {
-        Some(Some(log)) if log.records_lost > 0 => {
-            format!("the kernel's log overwrote {} records before they were read", log.records_lost)
-        }
-        Some(Some(_)) => {
-            "the kernel's log has not told of it; of a victim that was ending already it writes nothing".to_owned()
-        }
-        _ => ctx.reason(part, sources).unwrap_or_else(|| "the kernel's log was not read".to_owned()),
+    lines.extend(kill.limit().map(|limit| Strip::sentence().words(&REFUSED, limit.sentence(), Tone::Plain)));
+    if !kill.reported {
+        let strip = Strip::sentence().label("what used the memory, and the score of the victim, is not known: ");
+        lines.push(strip.words(&REPORT, no_report(ctx.model), Tone::Dim));
     }
+    lines
 }
 
 const LOG: Origin = ("oom_watch", &["/dev/kmsg"]);
