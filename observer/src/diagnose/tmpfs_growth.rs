@@ -40,9 +40,10 @@ fn check(window: &Window<'_>) -> Outcome {
     let (models, _) = window.last(growth::LOOK_BACK_SECONDS);
 
     let large = |bytes: u64| bytes as f64 >= LEAST_RATIO * ram as f64;
-    let mounts = shmem.tmpfs.iter().filter(|t| large(t.now.used)).filter_map(|t| {
+    let mounts = shmem.tmpfs.iter().filter_map(|t| {
+        let used = t.now.used.filter(|used| large(*used))?;
         let rate = common::steady_growth(models, |m| of_mount(m, t)?.growth)?;
-        Some((rate, t.now.used, Culprit::Mount(t)))
+        Some((rate, used, Culprit::Mount(t)))
     });
     let outside = shmem.outside.map(|bytes| bytes + shmem.sysv.as_ref().map_or(0, |s| s.rss));
     let outside = outside.filter(|bytes| large(*bytes)).and_then(|bytes| {
@@ -89,6 +90,16 @@ fn check(window: &Window<'_>) -> Outcome {
                     format!("{} (pid {}) maps", p.comm, p.pid),
                     units::bytes(shared as f64),
                     "/proc/PID/status RssShmem",
+                ));
+            }
+            let unlimited: Vec<_> = shmem.tmpfs.iter().filter(|t| t.now.used.is_none()).collect();
+            if let Some(first) = unlimited.first() {
+                let more =
+                    if unlimited.len() > 1 { format!(" and {} more", unlimited.len() - 1) } else { String::new() };
+                evidence.push(Evidence::new(
+                    "tmpfs without a size, of which the kernel does not tell what it holds",
+                    format!("{}{more}", first.now.mount_point),
+                    "statfs(2)",
                 ));
             }
             let by =
@@ -149,7 +160,7 @@ mod tests {
         let mount = memory::Tmpfs {
             mount_point: "/srv/cache".into(),
             device: "0:40".into(),
-            used,
+            used: Some(used),
             size: Some(900 * MIB),
             ..Default::default()
         };

@@ -182,12 +182,13 @@ fn shmem(n: u64, read_ns: u64, hostile: &Name) -> Shmem {
     let tmpfs = |mount_point: Name, device: &str, used| Tmpfs {
         mount_point,
         device: device.into(),
-        used,
+        used: Some(used),
         size: Some(8 * GIB),
         inodes: Some(70),
         ..Tmpfs::default()
     };
-    let in_container = Tmpfs { seen_by_pid: Some(1003), size: None, ..tmpfs(hostile.clone(), "0:23", 100 * MIB) };
+    // Without a size nobody knows what it holds.
+    let in_container = Tmpfs { seen_by_pid: Some(1003), size: None, used: None, ..tmpfs(hostile.clone(), "0:23", 0) };
     Shmem {
         read_ns,
         tmpfs: vec![tmpfs("/dev/shm".into(), "0:22", 700 * MIB + n * MIB / 2), in_container],

@@ -21,7 +21,7 @@ pub struct Shmem {
     /// System V segments.
     pub sysv: Option<SysvShm>,
     /// Shared memory in RAM that is in no tmpfs seen and in no System V segment: memfd, shared anonymous mappings, the
-    /// kernel's own, or a mount namespace that was not read. What of a tmpfs is in swap makes it too low.
+    /// kernel's own, a tmpfs without a limit, or a mount namespace that was not read. What of a tmpfs is in swap makes it too low.
     pub outside: Option<u64>,
     /// Mount namespaces that were not looked into.
     pub namespaces_not_read: u64,
@@ -39,6 +39,13 @@ pub struct Tmpfs {
     pub used_ratio: Option<f64>,
 }
 
+impl Tmpfs {
+    /// True if it is known to hold nothing.
+    pub fn is_empty(&self) -> bool {
+        self.now.used == Some(0)
+    }
+}
+
 impl Shmem {
     pub(super) fn new(
         now: &snapshot::memory::Shmem,
@@ -52,13 +59,13 @@ impl Shmem {
             .tmpfs
             .iter()
             .map(|t| Tmpfs {
-                growth: interval.and_then(|i| per_second(i, Some(t.used), old.get(&t.device).copied())),
-                used_ratio: t.size.and_then(|size| ratio(t.used, size)),
+                growth: interval.and_then(|i| per_second(i, t.used, old.get(&t.device).copied().flatten())),
+                used_ratio: t.used.zip(t.size).and_then(|(used, size)| ratio(used, size)),
                 now: t.clone(),
             })
             .collect();
-        sort_descending(&mut tmpfs, |t| t.now.used as f64);
-        let seen = tmpfs.iter().map(|t| t.now.used).sum::<u64>() + now.sysv.as_ref().map_or(0, |s| s.rss);
+        sort_descending(&mut tmpfs, |t| t.now.used.unwrap_or(0) as f64);
+        let seen = tmpfs.iter().filter_map(|t| t.now.used).sum::<u64>() + now.sysv.as_ref().map_or(0, |s| s.rss);
         Self {
             tmpfs,
             sysv: now.sysv.clone(),

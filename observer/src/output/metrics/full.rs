@@ -107,7 +107,7 @@ fn memory(n: u64) -> Memory {
             ..Slabs::default()
         }),
         shmem: Some(Shmem {
-            tmpfs: vec![Tmpfs { mount_point: Name::from_bytes(HOSTILE), used: 4096, ..Tmpfs::default() }],
+            tmpfs: vec![Tmpfs { mount_point: Name::from_bytes(HOSTILE), used: Some(4096), ..Tmpfs::default() }],
             ..Shmem::default()
         }),
         ..Memory::default()

@@ -107,7 +107,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some("bytes"),
         labels: &["mount", "device"],
-        help: "Memory and swap in use by a tmpfs of any mount namespace; the 20 largest that are not empty",
+        help: "Memory and swap in use by a tmpfs of any mount namespace; the 20 largest that are not empty; none of a tmpfs without a size, whose use the kernel does not tell",
         source: "mountinfo of each mount namespace, statfs(2)",
         read: tmpfs,
     },
@@ -139,8 +139,8 @@ fn each_zone(view: &View<'_>, mut show: impl FnMut(&Zone, &[&str])) {
 }
 
 fn tmpfs(view: &View<'_>, out: &mut Points) {
-    let used = view.model.memory.shmem.iter().flat_map(|s| &s.tmpfs).filter(|t| t.now.used > 0);
+    let used = view.model.memory.shmem.iter().flat_map(|s| &s.tmpfs).filter(|t| t.now.used.is_some() && !t.is_empty());
     for t in used.take(MOST_NAMES) {
-        out.push(&[t.now.mount_point.as_str(), t.now.device.as_str()], t.now.used);
+        out.push_known(&[t.now.mount_point.as_str(), t.now.device.as_str()], t.now.used);
     }
 }

@@ -29,8 +29,8 @@ pub struct Tmpfs {
     pub device: Name,
     /// Pid of a process of the mount namespace; `None` for observer's own.
     pub seen_by_pid: Option<u32>,
-    /// Bytes in use.
-    pub used: u64,
+    /// Bytes in use. `None` without a limit: the kernel counts them only against one.
+    pub used: Option<u64>,
     /// Bytes that it may hold; `None` without a limit.
     pub size: Option<u64>,
     /// Files, folders and links in it.

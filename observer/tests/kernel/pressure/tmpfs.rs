@@ -3,6 +3,10 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use nix::sys::statvfs::statvfs;
+use observer::{
+    model::Model,
+    source::{Collector, Options},
+};
 
 use super::{Watch, evidence};
 use crate::{
@@ -14,10 +18,11 @@ use crate::{
 struct Mount(PathBuf);
 
 impl Mount {
-    fn new() -> Self {
+    fn new(size: &str) -> Self {
         let path = std::env::temp_dir().join(format!("observer-test-tmpfs-{}", std::process::id()));
         fs::create_dir(&path).expect("a new folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=90%", "tmpfs"]).arg(&path).status();
+        let option = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(&path).status();
         assert!(mounted.expect("mount is there").success());
         Self(path)
     }
@@ -46,7 +51,7 @@ impl Filling {
             );
             return None;
         }
-        let mount = Mount::new();
+        let mount = Mount::new("90%");
         let bytes = total_memory() / 3;
         let mut workload = Workload::start(&format!("fill {} {bytes} {}", mount.0.display(), bytes / 20), None);
         workload.go();
@@ -74,9 +79,24 @@ fn a_tmpfs_that_fills_is_named() {
         let shmem = model.memory.shmem.expect("tmpfs is read");
         let row = shmem.tmpfs.iter().find(|t| t.now.mount_point.as_str() == mount).expect("it is listed");
         row.growth?;
-        assert!((before..=after).contains(&row.now.used), "{before} <= {} <= {after}", row.now.used);
+        let told = row.now.used.expect("it has a limit");
+        assert!((before..=after).contains(&told), "{before} <= {told} <= {after}");
         Some(())
     });
+}
+
+#[test]
+fn what_a_tmpfs_without_a_size_holds_is_not_called_nothing() {
+    const HELD: u64 = 8 << 20;
+    needs_root!("what_a_tmpfs_without_a_size_holds_is_not_called_nothing");
+    let mount = Mount::new("0");
+    fs::write(mount.0.join("held"), vec![1; HELD as usize]).expect("it has no limit");
+    let snapshot = Collector::new(Options { object: None, ..Options::default() }).snapshot();
+    let shmem = Model::new(&snapshot, None).memory.shmem.expect("tmpfs is read");
+    let name = mount.0.display().to_string();
+    let row = shmem.tmpfs.iter().find(|t| t.now.mount_point.as_str() == name).expect("it is listed");
+    assert_eq!((row.now.used, row.now.size, row.is_empty()), (None, None, false), "the kernel does not tell");
+    assert!(shmem.outside.is_some_and(|bytes| bytes >= HELD), "it is somewhere: {:?}", shmem.outside);
 }
 
 /// A process that fills a memfd.
@@ -101,7 +121,7 @@ fn shared_memory_in_no_tmpfs_is_told() {
     assert!(evidence(&finding, "shared memory in no tmpfs").contains("% of RAM"), "{finding:#?}");
     let (before, model) = (meminfo("Shmem:"), watch.tick().clone());
     let (after, shmem) = (meminfo("Shmem:"), model.memory.shmem.expect("tmpfs is read"));
-    let all = shmem.outside.expect("it is known") + shmem.tmpfs.iter().map(|t| t.now.used).sum::<u64>();
+    let all = shmem.outside.expect("it is known") + shmem.tmpfs.iter().filter_map(|t| t.now.used).sum::<u64>();
     assert!((before..=after).contains(&all), "{before} <= {all} <= {after}");
     drop(workload);
 }

@@ -158,20 +158,23 @@ fn tmpfs(out: &mut String, page: &Page<'_>) {
     let Some(shmem) = &page.model.memory.shmem else {
         return page.not_read(out, "tmpfs", Source::TMPFS);
     };
-    let used: Vec<_> = shmem.tmpfs.iter().filter(|t| t.now.used > 0).collect();
+    let used: Vec<_> = shmem.tmpfs.iter().filter(|t| !t.is_empty()).collect();
     if used.is_empty() {
         out.push_str("  every tmpfs is empty\n");
     } else {
         list(out, page, TMPFS, &used, |t| {
             [
                 t.now.mount_point.to_string(),
-                units::bytes(t.now.used as f64),
+                bytes(t.now.used),
                 t.used_ratio.map_or_else(|| "no limit".to_owned(), units::percent),
                 bytes_rate(t.growth),
                 units::or_unknown(t.now.inodes.map(|n| n as f64), units::count),
                 t.now.seen_by_pid.map_or_else(|| "observer".to_owned(), |pid| pid.to_string()),
             ]
         });
+    }
+    if used.iter().any(|t| t.now.used.is_none()) {
+        page.fact(out, "no limit", "without a size the kernel does not tell what a tmpfs holds");
     }
     match &shmem.sysv {
         None => page.not_read(out, "System V", Source::SYSVIPC),

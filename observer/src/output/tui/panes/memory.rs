@@ -169,7 +169,7 @@ fn slabs<'a>(ctx: &Context<'a>) -> Table<'a> {
 
 const TMPFS: &[Column] = &[
     Column::text("mount", 16, "where it is mounted: mountinfo of each mount namespace").cut(Cut::Start),
-    Column::number("used", 9, "bytes in use, in RAM or swap: statfs(2)"),
+    Column::number("used", 9, "bytes in use, in RAM or swap, not known of a tmpfs without a limit: statfs(2)"),
     Column::number("of size", 7, "share of the size it may have: statfs(2)"),
     Column::number("growth/s", 9, "bytes a second, negative while it shrinks: two readings"),
     Column::number("files", 7, "files, folders and links in it: statfs(2)").rank(1),
@@ -186,13 +186,13 @@ fn tmpfs<'a>(ctx: &Context<'a>) -> Table<'a> {
     let Some(shmem) = &ctx.model.memory.shmem else {
         return table.empty(Strip::reason(ctx.no_data("tmpfs", &[Source::TMPFS])));
     };
-    let used = shmem.tmpfs.iter().filter(|t| t.now.used > 0);
+    let used = shmem.tmpfs.iter().filter(|t| !t.is_empty());
     let note = Strip::default().bytes(&OUTSIDE, shmem.outside).label(" in no mount");
     table
         .rows(used.map(|t| {
             vec![
                 Cell::text(t.now.mount_point.as_str()),
-                cells::bytes(Some(t.now.used)),
+                cells::bytes(t.now.used),
                 t.used_ratio.map_or_else(
                     || Cell::text("no limit").tone(Tone::Dim),
                     |r| cells::ratio(Some(r)).warn_from(0.8, 0.95),
