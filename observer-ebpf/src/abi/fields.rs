@@ -64,6 +64,7 @@ macro_rules! for_each_kernel_field {
             SK_V6_RCV_SADDR, "socket", "sock", "__sk_common.skc_v6_rcv_saddr", 16;
             SK_SOCKET, "socket", "sock", "sk_socket", 8;
             SOCKET_INO, "socket", "socket_alloc", "vfs_inode.i_ino", 8;
+            SOCKET_SK, "owner", "socket", "sk", 8;
             SK_PACING_RATE, "socket", "sock", "sk_pacing_rate", 8;
             SK_MAX_PACING_RATE, "socket", "sock", "sk_max_pacing_rate", 8;
             SK_SNDBUF, "socket", "sock", "sk_sndbuf", 4;

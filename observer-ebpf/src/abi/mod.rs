@@ -11,6 +11,7 @@ pub mod reclaim;
 pub mod retry;
 pub mod shrinker;
 pub mod socket;
+pub mod socket_owner;
 pub mod tcp;
 
 /// Length of a task's name in the kernel (`TASK_COMM_LEN`), its NUL included.

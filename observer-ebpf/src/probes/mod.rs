@@ -13,6 +13,7 @@ mod retry;
 mod scan;
 mod shrinker;
 mod socket;
+mod socket_owner;
 mod tcp;
 mod tcp_closed;
 

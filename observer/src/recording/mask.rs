@@ -176,6 +176,7 @@ impl Masker {
         for socket in tcp.sockets.iter_mut().flat_map(|s| &mut s.list) {
             socket.local.0 = self.address(socket.local.0);
             socket.remote.0 = self.address(socket.remote.0);
+            socket.owner.iter_mut().for_each(|owner| self.mask_comm(&mut owner.comm));
         }
     }
 

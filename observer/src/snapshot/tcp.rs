@@ -224,6 +224,9 @@ pub struct Socket {
     pub uid: u32,
     /// Inode in sockfs, as `readlink /proc/PID/fd/N` shows it; 0 if no process holds it.
     pub inode: u64,
+    /// A process that holds it; `None` if none does, or if they could not be read.
+    #[serde(default)]
+    pub owner: Option<Owner>,
     /// Memory cgroup that its buffers are charged to, where the kernel charges them.
     #[serde(default)]
     pub cgroup: Option<CgroupId>,
@@ -237,6 +240,15 @@ pub struct Socket {
     pub info: TcpInfo,
 }
 
+/// A process that holds a socket. Source: BPF iterator `iter/task_file`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Process id, in the PID namespace of observer.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Name,
+}
+
 impl Socket {
     /// An established connection of which nothing else is known.
     pub fn new(cookie: u64, netns: u64, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Self {
@@ -248,6 +260,7 @@ impl Socket {
             state: State::Established,
             uid: 0,
             inode: 0,
+            owner: None,
             cgroup: None,
             congestion: None,
             rx_ifindex: None,

@@ -57,6 +57,8 @@ fn an_open_socket_has_the_numbers_of_tcp_info() {
                 ((local.ip(), local.port()), (peer.ip(), peer.port()))
             });
             assert_eq!((found.state, found.uid, found.inode), (State::Established, 0, inode(socket)));
+            let owner = found.owner.as_ref().expect("this process holds it");
+            assert_eq!(owner.pid, std::process::id());
             let seen = &found.info;
             // Where the peer gets no processor for long, the kernel sends again, also over loopback.
             assert_eq!(seen.bytes_sent.zip(seen.bytes_retrans).map(|(all, again)| all - again), Some(sent));

@@ -4,8 +4,8 @@ use observer::snapshot::{
     CgroupId, Name,
     link::{Link, Links},
     tcp::{
-        Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Socket, SocketTotals, Sockets, State, Tcp,
-        TcpInfo,
+        Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
+        Tcp, TcpInfo,
     },
 };
 
@@ -20,6 +20,7 @@ pub(super) fn tcp(n: u64) -> Tcp {
         state,
         uid: 33,
         inode: 9000 + i,
+        owner: Some(Owner { pid: 4000 + i as u32, comm: "nginx".into() }),
         cgroup: None,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),

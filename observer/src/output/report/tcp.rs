@@ -153,7 +153,8 @@ fn limits(out: &mut String, page: &Page<'_>, open: &Open) {
         let ceiling = verdict.ceiling().map_or(String::new(), |c| format!(": {}", c.formula));
         let said: Vec<String> = verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect();
         let ends = connection_ends(c, page.style.width);
-        page.style.paragraph(out, "  ", 4, &format!("{ends}  {}{ceiling}", verdict.limit.words()));
+        let owner = c.now.owner.as_ref().map_or(String::new(), |o| format!(" of {} (pid {})", o.comm, o.pid));
+        page.style.paragraph(out, "  ", 4, &format!("{ends}{owner}  {}{ceiling}", verdict.limit.words()));
         page.style.paragraph(out, "    ", 4, &said.join("; "));
         if let Some(advice) = verdict.advice() {
             page.style.paragraph(out, "    ", 4, advice);

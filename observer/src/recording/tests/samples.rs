@@ -17,8 +17,8 @@ use crate::snapshot::pressure::{Pressure, Resource, Stall};
 use crate::snapshot::process::{Process, Processes};
 use crate::snapshot::reclaim::{CgroupReclaim, InFlight, ProcessReclaim, Reclaim, ReclaimKind, ReclaimTotals};
 use crate::snapshot::tcp::{
-    Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Socket, SocketTotals, Sockets, State, Tcp,
-    TcpInfo,
+    Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
+    Tcp, TcpInfo,
 };
 use crate::snapshot::{CgroupId, Cgroups, Host, Log2Histogram, Name, Snapshot, Stamp};
 
@@ -57,6 +57,7 @@ pub(super) fn full() -> Snapshot {
         state: State::FinWait1,
         uid: 1000,
         inode: 5,
+        owner: Some(Owner { pid: 7, comm: comm() }),
         cgroup: id,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),
@@ -292,6 +293,7 @@ prop_compose! {
             state: State::Established,
             uid: 3,
             inode: 4,
+            owner: None,
             cgroup: None,
             congestion: None,
             rx_ifindex: None,

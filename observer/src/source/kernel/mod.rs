@@ -10,6 +10,7 @@ pub mod btf;
 mod compaction;
 mod fields;
 mod gfp;
+mod iterator;
 mod kswapd;
 mod living;
 mod load;
@@ -17,6 +18,7 @@ mod maps;
 mod names;
 mod netns;
 mod oom;
+mod owners;
 mod page_alloc;
 pub mod probes;
 mod reclaim;
@@ -96,6 +98,7 @@ struct Readers {
     namespaces: Option<tcp::Namespaces>,
     closed: Option<tcp::ClosedReader>,
     sockets: Option<sockets::Reader>,
+    owners: Option<owners::Reader>,
     losses: Option<Array<u64>>,
     /// Readers that are wanted and could not be opened.
     failures: Vec<Source>,
@@ -120,6 +123,7 @@ impl Readers {
         };
         let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
         let iterator = object.program("tcp_sockets").and_then(|fd| fd.try_clone().ok());
+        let owners = object.program("tcp_owners").and_then(|fd| fd.try_clone().ok());
         let Some(ebpf) = object.ebpf.as_mut() else { return Self::default() };
         let mut failures = Vec::new();
         let mut readers = Self {
@@ -157,6 +161,8 @@ impl Readers {
                     sockets::Reader::open(ebpf, fd.as_fd(), decoder, max_sockets)
                 })
             }),
+            owners: owners
+                .and_then(|fd| opened(true, "tcp.owners", &mut failures, || owners::Reader::open(fd.as_fd()))),
             losses: opened(true, "losses", &mut failures, || Array::open(ebpf, "obs_losses")),
             failures: Vec::new(),
         };
@@ -213,6 +219,9 @@ impl Kernel {
         let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
         let sockets = readers.sockets.as_mut();
         tcp.sockets = keep(coverage, "tcp.sockets", sockets, |reader| reader.read(active.into_iter()));
+        if let Some(sockets) = &mut tcp.sockets {
+            keep(coverage, "tcp.owners", readers.owners.as_mut(), |reader| reader.fill(&mut sockets.list));
+        }
         self.describe(coverage);
     }
 

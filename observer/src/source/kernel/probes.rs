@@ -241,6 +241,13 @@ pub const PROBES: &[ProbeSpec] = &[
         fields: &["sock", "lifecycle", "tcp", "task", "socket"],
         replaced_by: Some("sock_diag, as `ss -ti` reads it"),
     },
+    ProbeSpec {
+        name: "tcp_owners",
+        attach: Iter("task_file", "obs_tcp_owners"),
+        feeds: "tcp.owners",
+        fields: &["task", "lifecycle", "socket", "owner"],
+        replaced_by: Some("/proc/PID/fd, as `ss -tp` reads it"),
+    },
 ];
 
 /// Samples the stacks of page allocations. In a table of its own: it is loaded on demand only.

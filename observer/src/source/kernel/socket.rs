@@ -35,6 +35,7 @@ impl Decoder {
             state: state(raw.state),
             uid: raw.uid,
             inode: raw.inode,
+            owner: None,
             cgroup: super::cgroup(raw.cgroup),
             congestion: (!congestion.is_empty()).then_some(congestion),
             rx_ifindex: (raw.rx_ifindex != 0).then_some(raw.rx_ifindex),

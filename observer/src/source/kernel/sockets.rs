@@ -1,8 +1,7 @@
 //! Reads every open TCP socket of every network namespace through the iterator.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -11,8 +10,8 @@ use aya::Ebpf;
 use observer_ebpf::abi::socket::{Counted, Socket as Raw};
 
 use super::{
-    bpf_sys,
-    maps::{Array, record},
+    bpf_sys, iterator,
+    maps::Array,
     netns::{self, Namespace},
     socket::Decoder,
 };
@@ -24,8 +23,6 @@ const MAX_NAMESPACES: usize = 64;
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Between two looks when a namespace shows traffic that was not found yet.
 const LOOK_SOON: Duration = Duration::from_millis(500);
-/// Bytes that one read asks for.
-const BUFFER: usize = 256 * 1024;
 
 /// Reader of sockets.
 #[derive(Debug)]
@@ -103,23 +100,8 @@ impl Reader {
 
     /// Reads the namespace that the thread is in.
     fn read_here(&self, netns: u64, reads: &mut Reads) -> io::Result<()> {
-        let mut file = File::from(bpf_sys::open_iterator(self.link.as_fd())?);
-        reads.bytes.clear();
-        reads.bytes.resize(BUFFER, 0);
-        let mut filled = 0;
-        loop {
-            if reads.bytes.len() - filled < BUFFER {
-                reads.bytes.resize(filled + BUFFER, 0);
-            }
-            match file.read(reads.bytes.get_mut(filled..).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        let whole = reads.bytes.get(..filled).unwrap_or_default().chunks_exact(size_of::<Raw>());
-        reads.records.extend(whole.filter_map(record).map(|raw| (netns, raw)));
+        let records = &mut reads.records;
+        iterator::read(self.link.as_fd(), &mut reads.bytes, |raw| records.push((netns, raw)))?;
         reads.done += 1;
         Ok(())
     }
