@@ -17,7 +17,7 @@ const UNSEEN: u64 = 6;
 /// Counts of four sources, and the reports that came in this snapshot.
 pub(super) fn watch(n: u64, names: &Names) -> OomWatch {
     let Oom { kills, events_lost, recent } = reclaim::oom(n, names);
-    let reported = |k: &&OomKill| k.sequence % 2 == 0;
+    let reported = |k: &&OomKill| k.sequence.is_multiple_of(2);
     let mut reports: Vec<OomReport> =
         recent.iter().filter(reported).filter(|k| (k.sequence - 1) * 4 == n).map(report).collect();
     if let Some(kill) = recent.front().filter(|_| n == UNSEEN) {
@@ -37,7 +37,7 @@ pub(super) fn watch(n: u64, names: &Names) -> OomWatch {
         probe: Some(ProbeKills { marked: kills, events_lost }),
         log: Some(LogKills { killed: log, ..LogKills::default() }),
     };
-    OomWatch { counts, reports, ..OomWatch::default() }
+    OomWatch { counts, reports }
 }
 
 /// What the kernel would write of it: the limit lies above the victim's cgroup.

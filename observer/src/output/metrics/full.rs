@@ -270,7 +270,7 @@ fn oom_watch(seconds: u64) -> OomWatch {
         log: Some(LogKills { killed: seconds, already_exiting: 1, records_lost: 5, not_kept: 1 }),
         ..OomCounts::default()
     };
-    OomWatch { counts, reports: vec![report], ..OomWatch::default() }
+    OomWatch { counts, reports: vec![report] }
 }
 
 fn tcp(n: u64) -> Tcp {

@@ -68,7 +68,7 @@ impl Wire {
             let (from, to) = (from.try_clone().expect("a descriptor"), to.try_clone().expect("a descriptor"));
             let (stop, lost) = (Arc::clone(&stop), Arc::clone(&lost));
             std::thread::spawn(move || {
-                Way { from, to, path, lost, random: seed, waits: VecDeque::new(), free: Instant::now() }.run(&stop)
+                Way { from, to, path, lost, random: seed, waits: VecDeque::new(), free: Instant::now() }.run(&stop);
             })
         };
         let workers = vec![way(&a, &b, 0x9e37_79b9_7f4a_7c15), way(&b, &a, 0xd1b5_4a32_d192_ed03)];
