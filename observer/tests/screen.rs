@@ -6,8 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod screen {
+    #[expect(dead_code, reason = "the tests on the kernel use all of it")]
+    #[path = "../kernel/support/cgroup.rs"]
+    pub(crate) mod cgroup;
     pub(crate) mod load;
     pub(crate) mod tmux;
+    #[path = "../kernel/support/wait.rs"]
+    pub(crate) mod wait;
 }
 
 use std::{
@@ -24,6 +29,7 @@ use nix::{
     sys::signal::Signal,
 };
 use screen::{
+    cgroup::Cgroup,
     load::Load,
     tmux::{DEADLINE, Tmux, until},
 };
@@ -324,4 +330,49 @@ fn a_recording_that_is_not_there_is_an_error_on_the_usual_screen() {
     assert_eq!(tmux.read("code").as_deref(), Some("1"));
     assert!(tmux.read("stderr").is_some_and(|e| e.contains("/nonexistent/recording")), "{:?}", tmux.read("stderr"));
     tmux.assert_terminal_is_as_before();
+}
+
+#[test]
+fn a_kill_stands_on_the_axis_of_time_and_opens_into_why() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!(
+            "SKIPPED a_kill_stands_on_the_axis_of_time_and_opens_into_why: it makes a memory cgroup, which needs root"
+        );
+        return;
+    }
+    let Some(tmux) = Tmux::observer("top --interval 500ms --pane oom", 140, 45) else { return };
+    let first = tmux.wait_for("what is watched", |t| t.contains("no kill seen since"));
+    let probe = first.contains("watched are oom:mark_victim");
+    let log = first.contains("the kernel's log");
+    if !probe {
+        eprintln!("SKIPPED a_kill_stands_on_the_axis_of_time_and_opens_into_why: no probe of kills here: {first}");
+        return;
+    }
+    // The limit is that of the parent, the process is in the child.
+    let parent = Cgroup::limited("screen", 32 << 20);
+    let child = parent.child("batch");
+    // It has no line to print, and keeps all that it reads.
+    let hog = format!("echo $$ >{} && exec tail /dev/zero", child.procs().display());
+    let hog = Command::new("sh").args(["-c", &hog]).stderr(Stdio::null()).spawn().unwrap();
+    let pid = hog.id();
+    assert!(!hog.wait_with_output().unwrap().status.success());
+
+    let victim = format!("tail ({pid})");
+    let told = if log { "both" } else { "event" };
+    let seen = tmux.wait_for("the kill in the table", |t| t.lines().any(|l| l.contains(&victim) && l.contains(told)));
+    assert!(seen.contains("Kills by time"), "{seen}");
+    assert!(seen.contains(&format!("killed: {victim} in cgroup {}", child.name())), "{seen}");
+    tmux.keys(&["Enter"]);
+    let why = tmux.wait_for("why it was killed", |t| t.contains("Why it was killed"));
+    assert!(
+        why.contains(&format!("The kernel killed tail (pid {pid}): cgroup {} reached its", parent.name())),
+        "{why}"
+    );
+    assert!(!log || why.contains("one level above the cgroup of the victim"), "{why}");
+    tmux.keys(&["G"]);
+    tmux.wait_for("its end", |t| t.contains("WHAT LED UP TO IT") || t.contains("NOT KNOWN"));
+    tmux.keys(&["Escape"]);
+    tmux.wait_for("the table again", |t| t.contains("Kills by time") && !t.contains("Why it was killed"));
+    tmux.keys(&["q"]);
+    assert_eq!(tmux.exit_code(), 0);
 }

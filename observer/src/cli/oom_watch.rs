@@ -118,7 +118,7 @@ mod tests {
     fn the_count_of_the_host_is_told_only_where_nothing_else_tells() {
         let at = |vmstat, log: Option<LogKills>| {
             let counts = OomCounts { vmstat: Some(vmstat), log, ..OomCounts::default() };
-            Snapshot { oom_watch: Some(OomWatch { counts, reports: Vec::new() }), ..Snapshot::default() }
+            Snapshot { oom_watch: Some(OomWatch { counts, ..OomWatch::default() }), ..Snapshot::default() }
         };
         let mut unseen = Unseen::default();
         let told: Vec<_> = [3, 3, 5].map(|n| unseen.new_kills(&at(n, None))).into();

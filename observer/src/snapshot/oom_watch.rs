@@ -17,6 +17,19 @@ pub struct OomWatch {
     /// [`OomWatch::MOST_REPORTS`]. Each is in one snapshot only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<OomReport>,
+    /// Kills that the flight recorder stored; `None` where it was not asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<OomStored>,
+}
+
+/// What became of the kills that were to be stored, since observer began to look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OomStored {
+    /// Kills of which a record was begun.
+    pub kills: u64,
+    /// Writes that failed, of records or of what completes them.
+    pub failures: u64,
 }
 
 impl OomWatch {

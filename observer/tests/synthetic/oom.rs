@@ -7,7 +7,7 @@ use observer::snapshot::{
         Constraint, Decision, Gfp, Kill, MemcgState, MemcgUse, OomReport, Origin, Request, Stamp, Task, UseKind,
         memcg::MemcgStats,
     },
-    oom_watch::{CgroupKills, LogKills, OomCounts, OomWatch, ProbeKills},
+    oom_watch::{CgroupKills, LogKills, OomCounts, OomStored, OomWatch, ProbeKills},
 };
 
 const MIB: u64 = 1 << 20;
@@ -37,7 +37,7 @@ pub(super) fn watch(n: u64, names: &Names) -> OomWatch {
         probe: Some(ProbeKills { marked: kills, events_lost }),
         log: Some(LogKills { killed: log, ..LogKills::default() }),
     };
-    OomWatch { counts, reports }
+    OomWatch { counts, reports, stored: Some(OomStored { kills, failures: 0 }) }
 }
 
 /// What the kernel would write of it: the limit lies above the victim's cgroup.

@@ -24,7 +24,7 @@ use crate::{
         coverage::Source,
         oom::OomKill,
         oom_record::{OomRecord, Reported},
-        oom_watch::OomCounts,
+        oom_watch::{OomCounts, OomStored},
     },
     source::oom_record::FileName,
 };
@@ -69,6 +69,8 @@ pub struct FlightRecorder {
     unnumbered: u64,
     trouble: Option<Name>,
     failures: u64,
+    /// Kills of which a record was begun.
+    stored: u64,
 }
 
 /// A record that is not complete.
@@ -103,6 +105,7 @@ impl FlightRecorder {
             unnumbered: 0,
             trouble: None,
             failures: 0,
+            stored: 0,
         };
         let outcome = recorder.rehearse();
         recorder.note(outcome);
@@ -123,6 +126,9 @@ impl FlightRecorder {
     pub fn snapshot(&mut self, snapshot: &mut Snapshot) {
         let missing = self.trouble.clone();
         snapshot.coverage.sources.push(Source { name: Source::OOM_DIR.to_owned(), missing });
+        if let Some(watch) = &mut snapshot.oom_watch {
+            watch.stored = Some(OomStored { kills: self.stored, failures: self.failures });
+        }
         let now = snapshot.stamp.monotonic_ns;
         if self.kept.newest_ns().is_none_or(|last| now.saturating_sub(last) >= PACE_NS) {
             match self.encoder.encode(snapshot) {
@@ -191,6 +197,7 @@ impl FlightRecorder {
         let outcome = self.write(name, &mut record);
         let frames = 2 + record.snapshots;
         if outcome.is_ok() {
+            self.stored += 1;
             if self.open.len() == MOST_OPEN {
                 self.open.pop_front();
             }

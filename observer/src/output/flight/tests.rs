@@ -9,7 +9,7 @@ use crate::{
         oom::OomTask,
         oom_record::Missing,
         oom_report::{Kill, OomReport},
-        oom_watch::OomWatch,
+        oom_watch::{OomStored, OomWatch},
     },
     source::oom_record::{Stored, list, read},
 };
@@ -31,7 +31,7 @@ fn stamp(second: u64) -> Stamp {
 /// A snapshot of that second, in which the log had told of so many kills.
 fn snapshot(second: u64, kills: u64) -> Snapshot {
     let counts = OomCounts { vmstat: Some(kills), read: stamp(second), ..OomCounts::default() };
-    let oom_watch = Some(OomWatch { counts, reports: Vec::new() });
+    let oom_watch = Some(OomWatch { counts, ..OomWatch::default() });
     Snapshot { stamp: stamp(second), oom_watch, ..Snapshot::default() }
 }
 
@@ -104,6 +104,9 @@ fn a_kill_that_the_log_alone_tells_and_one_that_it_does_not() {
     let why = Reported::Missing(Missing::NotInTime { awaited_seconds: 15, records_lost: 0 });
     recorder.told(stamp(17), Some(kill(7, "x")), why.clone());
     recorder.snapshot(&mut snapshot(18, 2));
+    let mut after = snapshot(19, 2);
+    recorder.snapshot(&mut after);
+    assert_eq!(after.oom_watch.and_then(|w| w.stored), Some(OomStored { kills: 2, failures: 0 }));
     let stored = stored(folder.path());
     assert!(stored.iter().all(|s| s.complete && s.snapshots.is_empty()), "{stored:?}");
     assert_eq!((stored[0].record.event.as_ref(), stored[0].record.victim_pid()), (None, Some(40)));

@@ -12,7 +12,7 @@ use crate::snapshot::{
     memory::{Buddy, Meminfo, Memory, Shmem, SlabCache, Slabs, Tmpfs, Zone},
     oom::{Oom, OomKill, OomReclaim, OomTask},
     oom_report::{self, Decision, OomReport},
-    oom_watch::{CgroupKills, LogKills, OomCounts, OomWatch, ProbeKills},
+    oom_watch::{CgroupKills, LogKills, OomCounts, OomStored, OomWatch, ProbeKills},
     page_alloc::{AllocCounts, CgroupAlloc, PageAlloc, ProcessAlloc},
     reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
     retry::{Retries, Retry, RetryKind},
@@ -270,7 +270,7 @@ fn oom_watch(seconds: u64) -> OomWatch {
         log: Some(LogKills { killed: seconds, already_exiting: 1, records_lost: 5, not_kept: 1 }),
         ..OomCounts::default()
     };
-    OomWatch { counts, reports: vec![report] }
+    OomWatch { counts, reports: vec![report], stored: Some(OomStored { kills: seconds, failures: 1 }) }
 }
 
 fn tcp(n: u64) -> Tcp {

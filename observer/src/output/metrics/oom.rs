@@ -5,9 +5,16 @@ use super::{
     family::{Kind, Metric},
     reclaim::kind_word,
 };
-use crate::snapshot::{Name, oom_watch::LogKills};
+use crate::snapshot::{
+    Name,
+    oom_watch::{LogKills, OomStored},
+};
 
 const SOURCE: &str = "tracepoint oom:mark_victim";
+
+fn stored(view: &View<'_>) -> Option<OomStored> {
+    view.now.oom_watch.as_ref()?.stored
+}
 
 fn log(view: &View<'_>) -> Option<LogKills> {
     view.now.oom_watch.as_ref()?.counts.log
@@ -93,6 +100,24 @@ pub(super) const METRICS: &[Metric] = &[
             let cgroups = view.now.oom_watch.as_ref().and_then(|w| w.counts.cgroups);
             out.push_known(&[], cgroups.map(|c| c.not_read));
         },
+    },
+    Metric {
+        name: "observer_oom_kills_stored_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "OOM kills that the flight recorder stored; absent where --oom-dir is not given",
+        source: "observer's own count",
+        read: |view, out| out.push_known(&[], stored(view).map(|s| s.kills)),
+    },
+    Metric {
+        name: "observer_oom_store_failures_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Writes of stored OOM kills that failed, such as on a full disk; absent where --oom-dir is not given",
+        source: "observer's own count",
+        read: |view, out| out.push_known(&[], stored(view).map(|s| s.failures)),
     },
     Metric {
         name: "observer_oom_last_kill_timestamp_seconds",

@@ -11,7 +11,7 @@ use crate::snapshot::link::{Link, Links};
 use crate::snapshot::memory::{Buddy, Meminfo, Memory, Vmstat, Zone};
 use crate::snapshot::oom::{Oom, OomKill, OomReclaim, OomRetry, OomTask};
 use crate::snapshot::oom_report::{Frame, OomReport};
-use crate::snapshot::oom_watch::{CgroupKills, LogKills, OomCounts, OomWatch, ProbeKills};
+use crate::snapshot::oom_watch::{CgroupKills, LogKills, OomCounts, OomStored, OomWatch, ProbeKills};
 use crate::snapshot::page_alloc::{AllocCounts, AllocFailure, CgroupAlloc, Failures, GfpFlag, PageAlloc, ProcessAlloc};
 use crate::snapshot::pressure::{Pressure, Resource, Stall};
 use crate::snapshot::process::{Process, Processes};
@@ -202,6 +202,7 @@ pub(super) fn full() -> Snapshot {
                 ..OomCounts::default()
             },
             reports: vec![OomReport { hardware: Some("secret-host".into()), ..OomReport::default() }],
+            stored: Some(OomStored { kills: 1, failures: 0 }),
         }),
         tcp: Tcp {
             snmp: Some(Snmp::from_lookup(1, lookup)),

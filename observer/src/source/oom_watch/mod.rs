@@ -229,7 +229,7 @@ impl OomWatch {
         let last_kill = if grew { Some(snapshot.stamp) } else { self.counts.last_kill };
         self.counts = OomCounts { last_kill, ..counts };
         snapshot.oom_watch =
-            Some(oom_watch::OomWatch { counts: self.counts, reports: std::mem::take(&mut self.reports) });
+            Some(oom_watch::OomWatch { counts: self.counts, reports: std::mem::take(&mut self.reports), stored: None });
     }
 
     fn describe(&self, coverage: &mut Coverage) {

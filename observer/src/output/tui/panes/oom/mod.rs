@@ -18,7 +18,7 @@ use crate::{
         text::Cut,
         theme::Tone,
     },
-    snapshot::{coverage::Source, oom::OomTask, oom_watch::OomCounts},
+    snapshot::{coverage::Source, oom::OomTask, oom_watch::OomWatch},
 };
 
 pub(super) const PANE: Pane = Pane {
@@ -102,12 +102,13 @@ fn counts(ctx: &Context<'_>) -> Vec<Strip> {
         Some(n) => count(second, &OF_KERNEL, n, Tone::Plain).label(" in this interval"),
         None => second.words_or_unknown(&OF_KERNEL, None::<String>),
     };
-    let third = ctx.model.oom_watch.as_ref().map(|watch| by_source(ctx, &watch.counts));
+    let third = ctx.model.oom_watch.as_ref().map(|watch| by_source(ctx, watch));
     [line, second].into_iter().chain(third).collect()
 }
 
 /// Kills as each source counts them since observer began to look; what they disagree on a finding tells.
-fn by_source(ctx: &Context<'_>, counts: &OomCounts) -> Strip {
+fn by_source(ctx: &Context<'_>, watch: &OomWatch) -> Strip {
+    let counts = &watch.counts;
     let [since, vmstat, cgroups, probe, log, exiting] = &BY_SOURCE;
     let disagree = ctx.diagnosis.findings.iter().any(|f| f.rule == DISAGREEMENT);
     let tone = if disagree { Tone::Warn } else { Tone::Plain };
@@ -122,11 +123,21 @@ fn by_source(ctx: &Context<'_>, counts: &OomCounts) -> Strip {
     let strip = number(strip, cgroups, counts.cgroups.map(|c| c.total())).label("  probe ");
     let strip = number(strip, probe, counts.probe.map(|p| p.marked)).label("  log ");
     let strip = number(strip, log, counts.log.map(|l| l.killed));
-    match counts.log.map_or(0, |l| l.already_exiting) {
+    let strip = match counts.log.map_or(0, |l| l.already_exiting) {
         0 => strip,
         n => number(strip.label("  ending already "), exiting, Some(n)),
+    };
+    let Some(stored) = watch.stored else { return strip };
+    let strip = strip.label("  stored ").words(&STORED, stored.kills.to_string(), Tone::Plain);
+    match stored.failures {
+        0 => strip,
+        n => strip.label("  failed ").words(&FAILED, n.to_string(), Tone::Bad),
     }
 }
+
+const STORED: About = About::new("stored", "number of kills of which a record was begun", "--oom-dir", WATCH);
+const FAILED: About =
+    About::new("failed", "number of writes of records that failed; the coverage says why", "--oom-dir", WATCH);
 
 /// The rule that compares the sources.
 const DISAGREEMENT: &str = "oom_disagreement";
