@@ -74,8 +74,14 @@ impl<'a> Window<'a> {
 /// The report with what only the event and the minutes before tell: the call chain, and the cgroup whose limit was met.
 pub(super) fn completed(evidence: &Evidence<'_>, window: Option<&Window<'_>>) -> OomReport {
     let mut report = evidence.report.clone();
-    if report.trace.is_empty() {
-        report.trace = evidence.event.and_then(|e| e.stack.clone()).unwrap_or_default();
+    if let Some(event) = evidence.event {
+        // The kernel's rate limit may have held all but the last lines back.
+        let told = OomReport::from(event);
+        report.request = report.request.or(told.request);
+        report.decision = report.decision.or(told.decision);
+        if report.trace.is_empty() {
+            report.trace = told.trace;
+        }
     }
     let of_cgroup = |report: &OomReport| report.trace.iter().any(|f| f.function.as_str().starts_with("mem_cgroup_o"));
     if let Some(decision) = report.decision.as_ref()

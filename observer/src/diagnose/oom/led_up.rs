@@ -58,7 +58,7 @@ pub(super) fn led_up(evidence: &Evidence<'_>, window: Option<&Window<'_>>, limit
         });
         add(allocated(window, path));
         add(evidence.report.victim_pid().and_then(|pid| victim(window, pid)));
-        add(grew(window));
+        add(grew(window, path));
         add(match path {
             Some(path) => reclaimed_at_limit(window, path),
             None => reclaimed(window),
@@ -136,9 +136,11 @@ fn allocated(window: &Window<'_>, path: Option<&str>) -> Option<(String, &'stati
         };
         for process in allocs.processes.iter().filter(|p| is_meant(p.cgroup_path.as_ref().map(|p| p.as_str()))) {
             let amount = amount(process.allocs.pages);
+            // It has the name that it had last.
+            let who = super::process(&process.comm, Some(process.pid));
             match by_pid.iter_mut().find(|row| row.0 == process.pid) {
-                Some(row) => row.2 += amount,
-                None => by_pid.push((process.pid, super::process(&process.comm, Some(process.pid)), amount)),
+                Some(row) => (row.1, row.2) = (who, row.2 + amount),
+                None => by_pid.push((process.pid, who, amount)),
             }
         }
     }
@@ -160,14 +162,21 @@ fn victim(window: &Window<'_>, pid: u32) -> Option<(String, &'static str)> {
     Some((format!("{who} had {} in RAM{swap} {when} before it was killed{adj}.", bytes(had.rss as f64)), "/proc/PID"))
 }
 
-/// Whose resident set grew most.
-fn grew(window: &Window<'_>) -> Option<(String, &'static str)> {
+/// Whose resident set grew most, of the processes that allocated in the cgroup, or of all.
+fn grew(window: &Window<'_>, path: Option<&str>) -> Option<(String, &'static str)> {
     let (first, last) = window.ends()?;
+    let allocated = window.all.iter().flat_map(|m| m.page_alloc.iter().flat_map(|a| &a.processes));
+    let inside: Option<std::collections::HashSet<u32>> = path.map(|path| {
+        let of_cgroup =
+            allocated.filter(|p| p.cgroup_path.as_ref().is_some_and(|of| levels(path, of.as_str()).is_some()));
+        of_cgroup.map(|p| p.pid).collect()
+    });
     let list = |m: &'_ Model| m.processes.as_ref().map(|p| p.list.clone()).unwrap_or_default();
     let before: std::collections::HashMap<_, _> =
         list(first).into_iter().map(|p| ((p.pid, p.start_ns), p.rss)).collect();
     let growth = |p: &Process| p.rss.saturating_sub(before.get(&(p.pid, p.start_ns)).copied().unwrap_or(0));
-    let most = list(last).into_iter().max_by_key(growth).filter(|p| growth(p) > 0)?;
+    let meant = list(last).into_iter().filter(|p| inside.as_ref().is_none_or(|pids| pids.contains(&p.pid)));
+    let most = meant.max_by_key(growth).filter(|p| growth(p) > 0)?;
     let who = super::process(&most.comm, Some(most.pid));
     let when = units::seconds(window.seconds_before(last));
     let from = match before.get(&(most.pid, most.start_ns)) {
