@@ -103,12 +103,14 @@ fn pages_taken_at_a_limit_are_those_of_the_reclaims() {
     };
     let (looked_at, taken) = (own(&after).0 - own(&before).0, own(&after).1 - own(&before).1);
     let reclaims = after.reclaim.as_ref().unwrap();
-    let row = reclaims.by_process.iter().find(|p| p.pid == work.pid()).expect("the process that stalled");
-    seen!("{looked_at} looked at, {taken} taken; reclaims say {}", row.totals.reclaimed_bytes);
+    // At the limit, and on a busy host for the host as well.
+    let rows: Vec<_> = reclaims.by_process.iter().filter(|p| p.pid == work.pid() && p.cgroup == id).collect();
+    let reclaimed: u64 = rows.iter().map(|row| row.totals.reclaimed_bytes).sum();
+    seen!("{looked_at} looked at, {taken} taken; reclaims say {reclaimed}");
     assert!(looked_at >= taken && taken > 0);
     // A reclaim's own sum also has what shrinkers freed.
-    assert!(taken <= row.totals.reclaimed_bytes);
-    assert!(taken * 10 >= row.totals.reclaimed_bytes * 9, "page cache was all there was");
-    assert_eq!(row.latency_ns.count(), row.totals.count);
+    assert!(taken <= reclaimed);
+    assert!(taken * 10 >= reclaimed * 9, "page cache was all there was");
+    assert!(rows.iter().all(|row| row.latency_ns.count() == row.totals.count), "{rows:?}");
     work.finish();
 }
