@@ -51,7 +51,7 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
         return Limit::SendBuffer;
     }
     // Data is always under way where little is written often and the path is long: never idle, and never full.
-    if n.app_limited.is_some_and(|share| share > t.app_limited_samples) {
+    if n.starved.is_some_and(|share| share > t.starved_samples) {
         return Limit::Application;
     }
     match paced(o, n, t) {

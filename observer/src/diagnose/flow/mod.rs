@@ -53,6 +53,42 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// Every limit.
+    pub const ALL: &[Self] = &[
+        Self::Unknown,
+        Self::Idle,
+        Self::BlackHole,
+        Self::Sender,
+        Self::Application,
+        Self::SendBuffer,
+        Self::ReceiveWindow,
+        Self::Pacing,
+        Self::Reordering,
+        Self::Loss,
+        Self::Path,
+        Self::CongestionWindow,
+        Self::LocalStack,
+    ];
+
+    /// As a value of a label, and in documents.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Idle => "idle",
+            Self::BlackHole => "black_hole",
+            Self::Sender => "sender",
+            Self::Application => "application",
+            Self::SendBuffer => "send_buffer",
+            Self::ReceiveWindow => "receive_window",
+            Self::Pacing => "pacing",
+            Self::Reordering => "reordering",
+            Self::Loss => "loss",
+            Self::Path => "path",
+            Self::CongestionWindow => "congestion_window",
+            Self::LocalStack => "local_stack",
+        }
+    }
+
     /// True if it names something that keeps the connection from being faster.
     pub const fn is_named(self) -> bool {
         !matches!(self, Self::Unknown | Self::Idle | Self::Sender)

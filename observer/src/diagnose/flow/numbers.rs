@@ -22,8 +22,8 @@ pub(super) struct Numbers {
     pub(super) spurious: Option<f64>,
     /// Share of the readings in which the congestion window was used up.
     pub(super) cwnd_limited: Option<f64>,
-    /// Share of the readings in which the last delivery rate was limited by the application.
-    pub(super) app_limited: Option<f64>,
+    /// Share of the readings in which the application had left nothing to send.
+    pub(super) starved: Option<f64>,
     /// Largest share of the peer's window that was in flight at a reading.
     pub(super) window_used: Option<f64>,
     /// Round trip in terms of the smallest one.
@@ -62,13 +62,22 @@ impl Numbers {
             again: ratio(g.bytes_retrans, g.bytes_sent),
             spurious: ratio(g.dsack_dups, g.retrans_segs),
             cwnd_limited: samples(|i| i.cwnd_limited),
-            app_limited: samples(|i| i.app_limited),
+            starved: samples(starved),
             window_used: o.samples.iter().filter_map(used).reduce(f64::max),
             queueing: ratio(info.srtt_ns, info.min_rtt_ns),
             buffered: o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).max(),
             readings: o.samples.len(),
         }
     }
+}
+
+/// True if the network would have taken more than there was: the kernel says so of its last sample of the delivery rate, or
+/// less than a segment waits and the congestion window has room.
+fn starved(info: &TcpInfo) -> Option<bool> {
+    if info.app_limited == Some(true) {
+        return Some(true);
+    }
+    Some(info.notsent_bytes? < u64::from(info.mss?) && info.packets_out? < info.cwnd?)
 }
 
 fn shares(o: &Observed<'_>) -> Option<Shares> {

@@ -131,3 +131,10 @@ fn what_is_not_counted_or_too_short_is_unknown() {
     let long = judged(|_, i| (i.srtt_ns, i.min_rtt_ns) = (Some(SECOND), Some(SECOND)));
     assert_eq!(long.limit, Limit::Unknown, "three seconds are three round trips");
 }
+
+#[test]
+fn each_limit_has_one_label_everywhere() {
+    for limit in Limit::ALL {
+        assert_eq!(serde_json::to_value(limit).unwrap(), limit.label());
+    }
+}

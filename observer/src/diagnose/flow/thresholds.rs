@@ -11,8 +11,8 @@ pub struct Thresholds {
     pub least_round_trips: f64,
     /// Share of the time without data to send from which the application is the limit.
     pub idle_share: f64,
-    /// Share of the readings with a rate limited by the application from which it is the limit.
-    pub app_limited_samples: f64,
+    /// Share of the readings in which the application had left nothing to send from which it is the limit.
+    pub starved_samples: f64,
     /// Share of the busy time from which the send buffer is the limit.
     pub send_buffer_share: f64,
     /// Share of the busy time from which the peer's receive window is the limit.
@@ -40,7 +40,7 @@ impl Default for Thresholds {
             least_seconds: 1.0,
             least_round_trips: 10.0,
             idle_share: 0.3,
-            app_limited_samples: 0.5,
+            starved_samples: 0.5,
             send_buffer_share: 0.1,
             receive_window_share: 0.1,
             window_full: 0.9,

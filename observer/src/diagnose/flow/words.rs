@@ -63,8 +63,12 @@ pub(super) fn evidence(limit: Limit, n: &Numbers) -> Vec<Evidence> {
         Limit::Unknown => all.push(Evidence::new("seen for", over, "snapshots")),
         Limit::Application => {
             all.push(Evidence::new("written and not sent", bytes(info.notsent_bytes), "tcp_sock write_seq - snd_nxt"));
-            let text = format!("{} of {} readings", percent(n.app_limited), n.readings);
-            all.push(Evidence::new("rate limited by the application", text, "tcp_sock rate_app_limited"));
+            let text = format!("{} of {} readings", percent(n.starved), n.readings);
+            all.push(Evidence::new(
+                "nothing to send, and room in the congestion window",
+                text,
+                "tcp_sock rate_app_limited, snd_cwnd",
+            ));
         }
         Limit::SendBuffer => all.push(Evidence::new("send buffer", bytes(info.sndbuf), "sock sk_sndbuf")),
         Limit::ReceiveWindow => {

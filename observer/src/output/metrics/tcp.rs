@@ -8,7 +8,10 @@ use super::{
         SOCKET_RWND, SOCKET_SNDBUF,
     },
 };
-use crate::snapshot::tcp::{NamespaceCounts, Sockets, State};
+use crate::{
+    diagnose::flow::Limit,
+    snapshot::tcp::{NamespaceCounts, Sockets, State},
+};
 
 const STATE: &str = "tracepoint sock:inet_sock_set_state";
 const CLOSED: &str = "tracepoint tcp:tcp_destroy_sock";
@@ -153,6 +156,23 @@ pub(super) const METRICS: &[Metric] = &[
             }
             out.push(&["listen"], sockets.listening);
             out.push(&["unlisted"], sockets.other.sockets);
+        },
+    },
+    Metric {
+        name: "observer_tcp_limited_connections",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["limit"],
+        help: "Open connections by what keeps them from being faster, over the last ten seconds",
+        source: ITER,
+        read: |view, out| {
+            if view.now.tcp.sockets.is_none() {
+                return;
+            }
+            for limit in Limit::ALL {
+                let count = view.diagnosis.flows.iter().filter(|verdict| verdict.limit == *limit).count();
+                out.push(&[limit.label()], count as u64);
+            }
         },
     },
     Metric {
