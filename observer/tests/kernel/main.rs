@@ -19,6 +19,7 @@ mod hostile;
 mod idle;
 mod kswapd;
 mod kswapd_ftrace;
+mod led_up;
 mod lifecycle;
 mod make_recordings;
 mod oom;

@@ -155,10 +155,8 @@ fn of_stored(stored: Stored) -> Found {
     }
     missing.extend(damage);
     let report = report.or_else(|| record.event.as_ref().map(OomReport::from)).unwrap_or_default();
-    let models = snapshots.windows(2).filter_map(|pair| match pair {
-        [before, now] => Some(Model::new(now, Some(before))),
-        _ => None,
-    });
+    let before = std::iter::once(None).chain(snapshots.iter().map(Some));
+    let models = snapshots.iter().zip(before).map(|(now, before)| Model::new(now, before));
     Found { report, event: record.event, models: Arc::new(models.collect()), missing }
 }
 
