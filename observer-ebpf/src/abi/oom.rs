@@ -16,6 +16,29 @@ pub struct Task {
     pub comm: [u8; COMM_LEN],
 }
 
+/// Functions of the call chain that an event holds.
+pub const FRAMES: usize = 32;
+
+/// The last round of reclaim that the allocator thought of for the trigger's process.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// When: nanoseconds of `CLOCK_MONOTONIC`; 0 if there was none.
+    pub last_ns: u64,
+    /// Pages that the zone had free or could reclaim.
+    pub available: u64,
+    /// Pages of its min watermark.
+    pub min: u64,
+    /// Order of the request.
+    pub order: u32,
+    /// Rounds without progress.
+    pub loops: u32,
+    /// 1 if that would not have been enough.
+    pub refused: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
 /// A victim was marked.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +53,12 @@ pub struct Event {
     pub victim: Task,
     /// The trigger's last reclaim; its kind is 0 if none was seen.
     pub reclaim: Last,
+    /// The last round of reclaim before that.
+    pub retry: Retry,
+    /// Bytes of `stack` that are filled; negative where the kernel gave no call chain.
+    pub stack_bytes: i64,
+    /// The trigger's call chain in the kernel, innermost first.
+    pub stack: [u64; FRAMES],
 }
 
-plain!(Task = 32, Event = 120);
+plain!(Task = 32, Retry = 40, Event = 424);

@@ -29,6 +29,8 @@ pub struct Value {
     pub count: u64,
     /// Times the answer was no.
     pub refused: u64,
+    /// When the last one was: nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_ns: u64,
     /// Pages free or to be reclaimed at the last one; reclaim only.
     pub available: u64,
     /// Pages of the min watermark at the last one; reclaim only.
@@ -37,8 +39,12 @@ pub struct Value {
     pub order: u32,
     /// Rounds without progress, or retries, at the last one.
     pub loops: u32,
+    /// 1 if the answer of the last one was no.
+    pub last_refused: u32,
+    /// Zero.
+    pub pad: u32,
     /// Name of the task that last considered it.
     pub comm: [u8; COMM_LEN],
 }
 
-plain!(Key = 24, Value = 56);
+plain!(Key = 24, Value = 72);

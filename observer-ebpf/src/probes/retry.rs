@@ -9,7 +9,7 @@ use aya_ebpf::{
 use observer_ebpf::abi::retry::{COMPACT, Key, RECLAIM, Value};
 
 use super::BPF_NOEXIST;
-use crate::kernel::{arg, atomic_add, current, current_comm, start_ns, task_cgroup, tgid};
+use crate::kernel::{arg, atomic_add, current, current_comm, now, start_ns, task_cgroup, tgid};
 
 #[map(name = "obs_retries")]
 static RETRIES: HashMap<Key, Value> = HashMap::with_max_entries(2048, 0);
@@ -60,8 +60,10 @@ fn count(kind: u32, seen: &Seen) -> i32 {
     let task = current();
     let key = Key { cgroup: task_cgroup(task), start_ns: start_ns(task), tgid: tgid(task), kind };
     let &Seen { available, min, order, loops, refused } = seen;
-    let refused = u64::from(refused);
-    let new = Value { count: 1, refused, available, min, order, loops, comm: current_comm() };
+    let last_refused = u32::from(refused);
+    let (refused, last_ns) = (u64::from(refused), now());
+    let new =
+        Value { count: 1, refused, last_ns, available, min, order, loops, last_refused, pad: 0, comm: current_comm() };
     if RETRIES.get_ptr(key).is_none() && RETRIES.insert(key, new, BPF_NOEXIST).is_ok() {
         return 0;
     }
@@ -70,6 +72,8 @@ fn count(kind: u32, seen: &Seen) -> i32 {
         unsafe {
             atomic_add(&raw mut (*known).count, 1);
             atomic_add(&raw mut (*known).refused, refused);
+            (*known).last_ns = last_ns;
+            (*known).last_refused = last_refused;
             (*known).available = available;
             (*known).min = min;
             (*known).order = order;
@@ -81,4 +85,12 @@ fn count(kind: u32, seen: &Seen) -> i32 {
         unsafe { atomic_add(other, 1) };
     }
     0
+}
+
+/// The last round of reclaim that the current task's process thought of.
+#[inline(always)]
+pub(super) fn last_reclaim_retry() -> Option<*const Value> {
+    let task = current();
+    let key = Key { cgroup: task_cgroup(task), start_ns: start_ns(task), tgid: tgid(task), kind: RECLAIM };
+    RETRIES.get_ptr(key)
 }

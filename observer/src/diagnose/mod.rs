@@ -15,6 +15,7 @@ mod growth;
 mod kswapd_hot;
 mod numa_imbalance;
 pub mod oom;
+mod oom_disagreement;
 mod page_table_growth;
 mod reclaim_stalls;
 mod retransmissions;
@@ -53,6 +54,7 @@ pub const RULES: &[Rule] = &[
     page_table_growth::RULE,
     unexplained_memory::RULE,
     zombie_cgroups::RULE,
+    oom_disagreement::RULE,
     retransmissions::RULE,
 ];
 

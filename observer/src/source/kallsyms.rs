@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader},
 };
 
-use crate::snapshot::Name;
+use crate::snapshot::{Name, oom_report::Frame};
 
 /// Addresses that are remembered at most: those who ask for more get numbers.
 const MOST: usize = 4096;
@@ -51,6 +51,88 @@ impl Kallsyms {
     }
 }
 
+/// Names of the functions that addresses lie in, as of a call chain. What was looked up once is remembered.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// `None` for an address that lies in no function that may be seen.
+    known: HashMap<u64, Option<Frame>>,
+}
+
+impl Frames {
+    /// The functions of a call chain, without those of the probe that took it; `None` if no name may be seen. Where some are
+    /// new it takes one reading of the file, which is some ten milliseconds.
+    pub fn chain(&mut self, addresses: &[u64]) -> Option<Vec<Frame>> {
+        let room = MOST.saturating_sub(self.known.len());
+        let mut new: Vec<Within> = addresses
+            .iter()
+            .filter(|a| **a != 0 && !self.known.contains_key(a))
+            .take(room)
+            .map(|address| Within { address: *address, ..Within::default() })
+            .collect();
+        if !new.is_empty() {
+            if let Ok(file) = File::open("/proc/kallsyms") {
+                look_up(BufReader::with_capacity(1 << 16, file), &mut new);
+            }
+            self.known.extend(new.into_iter().map(|within| (within.address, within.frame())));
+        }
+        let frames: Vec<Frame> = addresses
+            .iter()
+            .filter(|a| **a != 0)
+            // An address alone must not be told: the kernel hides where its code lies.
+            .map(|a| {
+                self.known
+                    .get(a)
+                    .cloned()
+                    .flatten()
+                    .unwrap_or_else(|| Frame { function: "?".into(), ..Frame::default() })
+            })
+            .skip_while(|frame| frame.function.as_str() == "?" || frame.function.as_str().starts_with("bpf_"))
+            .collect();
+        (!frames.is_empty()).then_some(frames)
+    }
+}
+
+/// The symbol before an address, and where the one behind it begins.
+#[derive(Debug, Default)]
+struct Within {
+    address: u64,
+    begin: u64,
+    end: Option<u64>,
+    name: Vec<u8>,
+    module: Option<Vec<u8>>,
+}
+
+impl Within {
+    fn frame(&self) -> Option<Frame> {
+        (self.begin != 0).then(|| Frame {
+            function: Name::from_bytes(&self.name),
+            offset: self.address - self.begin,
+            size: self.end.map_or(0, |end| end - self.begin),
+            module: self.module.as_deref().map(Name::from_bytes),
+            doubtful: false,
+        })
+    }
+}
+
+fn look_up(mut symbols: impl BufRead, wanted: &mut [Within]) {
+    let mut line = Vec::new();
+    while symbols.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        if let Some((begin, name)) = parse(&line) {
+            for within in wanted.iter_mut() {
+                if begin > within.address {
+                    within.end = Some(within.end.map_or(begin, |end| end.min(begin)));
+                } else if begin > within.begin {
+                    within.begin = begin;
+                    within.name = name.to_vec();
+                    let module = line.trim_ascii_end().strip_suffix(b"]").and_then(|l| l.rsplit(|b| *b == b'[').next());
+                    within.module = module.map(<[u8]>::to_vec);
+                }
+            }
+        }
+        line.clear();
+    }
+}
+
 /// Address and name of a line such as `ffffffff81012340 t super_cache_scan\t[module]`. Address 0 is what the kernel shows
 /// to those who may not see it.
 fn parse(line: &[u8]) -> Option<(u64, &[u8])> {
@@ -70,6 +152,18 @@ mod tests {
         symbols.read(&b"0000000000000010 t one\n0000000000000010 t alias\n0000000000000018 t x\n0000000000000020 t two\t[m]\nxyz\n"[..]);
         let names = [0x10, 0x20, 0x30, 0x40, 0].map(|a| symbols.name(a).map(Name::as_str));
         assert_eq!(names, [Some("one"), Some("two"), None, None, None]);
+    }
+
+    #[test]
+    fn an_address_lies_in_the_function_that_begins_before_it() {
+        let mut wanted = [0x18, 0x25, 0x8].map(|address| Within { address, ..Within::default() });
+        let text = b"0000000000000010 t one\n0000000000000020 t two\t[ext4]\n0000000000000030 t three\n";
+        look_up(&text[..], &mut wanted);
+        let frames = wanted.each_ref().map(Within::frame);
+        let plain = |name: &str, module: Option<&str>, offset| {
+            Some(Frame { function: name.into(), offset, size: 0x10, module: module.map(Name::from), doubtful: false })
+        };
+        assert_eq!(frames, [plain("one", None, 8), plain("two", Some("ext4"), 5), None]);
     }
 
     #[test]

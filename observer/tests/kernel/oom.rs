@@ -52,6 +52,9 @@ fn assert_one_kill(before: &Snapshot, after: &Snapshot, kills: &[OomKill], cgrou
     assert!(kill.monotonic_ns > before.stamp.monotonic_ns && kill.monotonic_ns < after.stamp.monotonic_ns);
     let reclaim = kill.last_reclaim.as_ref().expect("the kernel reclaims before it kills");
     assert_eq!((reclaim.kind, reclaim.order), (ReclaimKind::Memcg, 0));
+    // Somewhere in the chain from the page fault to the mark.
+    let stack = kill.stack.as_ref().expect("root may see names of functions");
+    assert!(stack.iter().any(|f| f.function.as_str() == "out_of_memory"), "{stack:?}");
     kill.clone()
 }
 

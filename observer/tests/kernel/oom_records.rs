@@ -237,6 +237,10 @@ fn global_oom_leaves_observer_alive_with_its_record_complete() {
     });
     let event = stored.record.event.as_ref().expect("the probe told of it");
     assert_eq!(event.victim.comm.as_ref().map(|c| c.as_str()), Some("obs-hog"));
+    let retry = event.last_retry.as_ref().expect("the allocator thinks of another round before it kills");
+    let stack: Vec<&str> = event.stack.iter().flatten().map(|f| f.function.as_str()).collect();
+    seen!("{retry:?}; {stack:?}");
+    assert!(stack.contains(&"out_of_memory"), "{stack:?}");
     let report = stored.record.report.get().expect("the kernel's report is there");
     assert_eq!((report.cut, report.unread.as_slice()), (None, &[][..]));
     let explanation = explain(report);

@@ -30,7 +30,7 @@ pub(super) fn watch(n: u64, names: &Names) -> OomWatch {
     let counts = OomCounts {
         since: stamp(0),
         read: stamp(n),
-        settled: true,
+        settled: false,
         last_kill: recent.back().map(|_| stamp(n)),
         vmstat: Some(kills),
         cgroups: Some(CgroupKills { living: kills, ..CgroupKills::default() }),

@@ -8,17 +8,20 @@ use std::{
 
 use aya::Ebpf;
 use observer_ebpf::abi::{
-    oom::{Event, Task},
+    oom::{Event, Retry, Task},
     reclaim::{DIRECT, Last, MEMCG},
 };
 
 use super::{cgroup, maps::Array, ring::Ring};
 use crate::snapshot::{
     Name,
-    oom::{Oom, OomKill, OomReclaim, OomTask},
+    oom::{Oom, OomKill, OomReclaim, OomRetry, OomTask},
     reclaim::ReclaimKind,
 };
+use crate::source::kallsyms::Frames;
 
+/// Longest time from a round of reclaim to the kill that it did not prevent: waiting for writeback takes seconds.
+const SAME_REQUEST_NS: u64 = 10_000_000_000;
 /// Kills that wait to be asked for at most.
 const MOST_FRESH: usize = 4096;
 
@@ -31,6 +34,7 @@ pub(super) struct Reader {
     /// Those that were not given yet.
     fresh: Vec<OomKill>,
     page_size: u64,
+    frames: Frames,
 }
 
 impl Reader {
@@ -42,6 +46,7 @@ impl Reader {
             recent: VecDeque::new(),
             fresh: Vec::new(),
             page_size,
+            frames: Frames::default(),
         })
     }
 
@@ -54,9 +59,10 @@ impl Reader {
     fn take(&mut self) {
         let page_size = self.page_size;
         let fresh = &mut self.fresh;
-        let recent = &mut self.recent;
+        let (recent, frames) = (&mut self.recent, &mut self.frames);
         self.ring.drain(|event: &Event| {
-            let kill = kill(event, page_size);
+            let mut kill = kill(event, page_size);
+            kill.stack = frames.chain(addresses(event));
             if recent.len() == Oom::KEPT {
                 recent.pop_front();
             }
@@ -93,9 +99,28 @@ fn kill(event: &Event, page_size: u64) -> OomKill {
         trigger: task(&event.trigger),
         victim: task(&event.victim),
         last_reclaim: reclaim(&event.reclaim, event.monotonic_ns, page_size),
-        last_retry: None,
+        last_retry: retry(&event.retry, event.monotonic_ns, page_size),
         stack: None,
     }
+}
+
+fn retry(raw: &Retry, kill_ns: u64, page_size: u64) -> Option<OomRetry> {
+    let before_ns = kill_ns.saturating_sub(raw.last_ns);
+    // What lies longer ago belongs to another request of the process.
+    (raw.last_ns != 0 && before_ns <= SAME_REQUEST_NS).then(|| OomRetry {
+        before_ns,
+        order: raw.order,
+        loops: raw.loops,
+        zone_would_do: raw.refused == 0,
+        available_bytes: raw.available.saturating_mul(page_size),
+        min_bytes: raw.min.saturating_mul(page_size),
+    })
+}
+
+/// Addresses of the call chain, innermost first.
+fn addresses(event: &Event) -> &[u64] {
+    let frames = usize::try_from(event.stack_bytes).unwrap_or(0) / size_of::<u64>();
+    event.stack.get(..frames).unwrap_or_default()
 }
 
 fn task(raw: &Task) -> OomTask {
