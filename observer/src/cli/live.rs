@@ -16,7 +16,7 @@ use crate::{
 
 /// Everything there is to see, with the embedded eBPF object.
 pub(super) fn options() -> Options {
-    Options::default()
+    Options { watch_oom: true, ..Options::default() }
 }
 
 /// A collector of this host.

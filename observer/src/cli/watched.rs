@@ -65,7 +65,7 @@ impl Watched {
         });
         let recorder = recorder
             .and_then(|made| made.inspect_err(|error| tracing::warn!("OOM kills are not stored: {error}")).ok());
-        let collector = Collector::new(crate::source::Options { watch_oom: true, ..live::options() });
+        let collector = live::collector();
         Self { collector, recorder, protection, told: None }
     }
 

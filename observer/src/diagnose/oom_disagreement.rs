@@ -20,8 +20,10 @@ struct Difference {
 }
 
 fn check(window: &Window<'_>) -> Outcome {
-    // A command that does not watch for kills has nothing to compare.
-    let Some(watch) = &window.newest().oom_watch else { return Outcome::Quiet };
+    let Some(watch) = &window.newest().oom_watch else {
+        let lacks = "OOM kills by source, which top, serve, record and oom watch count".to_owned();
+        return Outcome::NoData { lacks, reason: None };
+    };
     let counts = &watch.counts;
     let Some(host) = counts.vmstat else { return no_source(window, "the host's count of OOM kills", Source::VMSTAT) };
     if counts.cgroups.is_none() && counts.probe.is_none() && counts.log.is_none() {
@@ -164,7 +166,7 @@ mod tests {
         gone.cgroups = Some(CgroupKills { living: 1, removed: 1, by_event: 1, not_read: 0 });
         assert_eq!(outcome(gone), Outcome::Quiet);
         let unwatched = models(&[snapshot_at(1), snapshot_at(2)]);
-        assert_eq!(check(&Window::new(&unwatched).unwrap()), Outcome::Quiet);
+        assert!(matches!(check(&Window::new(&unwatched).unwrap()), Outcome::NoData { .. }));
     }
 
     #[test]
