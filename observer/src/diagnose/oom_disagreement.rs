@@ -152,7 +152,7 @@ mod tests {
     fn after(before: OomCounts, now: OomCounts) -> Outcome {
         let at = |second, counts| {
             let mut snapshot = snapshot_at(second);
-            snapshot.oom_watch = Some(OomWatch { counts, reports: Vec::new() });
+            snapshot.oom_watch = Some(OomWatch { counts, ..OomWatch::default() });
             snapshot
         };
         check(&Window::new(&models(&[at(1, before), at(2, before), at(3, now)])).unwrap())
