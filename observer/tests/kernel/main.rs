@@ -24,6 +24,7 @@ mod lifecycle;
 mod make_recordings;
 mod oom;
 mod oom_records;
+mod oom_reports;
 mod page_alloc;
 mod page_alloc_totals;
 mod pressure;

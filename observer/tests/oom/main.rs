@@ -7,6 +7,7 @@ mod check;
 mod corpus;
 mod explained;
 mod scan;
+mod scenes;
 mod whole;
 mod written;
 

@@ -99,7 +99,7 @@ const ROOMS: &[Room] = &[
         with_observer: false,
         stripped: false,
         records: true,
-        tests: &["pressure::"],
+        tests: &["pressure::", "oom_reports::nodes::"],
     },
     Room {
         name: "out of memory 6.12",

@@ -7,7 +7,10 @@ use super::{
     usage::Usage,
     victim::Victim,
 };
-use crate::{snapshot::oom_report::OomReport, units};
+use crate::{
+    snapshot::oom_report::{OomReport, UseKind},
+    units,
+};
 
 pub(super) fn advice(
     report: &OomReport,
@@ -18,20 +21,28 @@ pub(super) fn advice(
 ) -> Vec<Advice> {
     let mut out = Vec::new();
     let mut add = |text: String, because: &str| out.push(Advice { text, because: because.to_owned() });
-    let largest = usage.processes.first().map(|p| super::process(&p.comm, Some(p.pid)));
+    // Who holds little of it is not what to look at first.
+    let largest = usage.processes.first().filter(|p| usage.holds_much(p));
+    let largest = largest.map(|p| super::process(&p.comm, Some(p.pid)));
+    let mut last = None;
     match &limit.memory {
-        Memory::Cgroup { path, levels_above, .. } => {
+        Memory::Cgroup { path, levels_above, kind, .. } => {
             let file = match &report.memcg {
+                Some(_) if *kind == UseKind::MemorySwap => "memory.memsw.limit_in_bytes",
+                Some(_) if *kind == UseKind::Kmem => "memory.kmem.limit_in_bytes",
                 Some(_) if limit.is_of_v1(report) => "memory.limit_in_bytes",
                 Some(_) => "memory.max",
                 None => "the memory limit",
             };
-            let who = largest.clone().unwrap_or_else(|| "who was killed".to_owned());
             let what = if path.is_empty() { "the limit of that cgroup".to_owned() } else { format!("{file} of {path}") };
-            add(
-                format!("Raise {what} if {who} needs what it had; else find out why it grows (`observer top`, its own heap profile)."),
-                &limit.what(),
-            );
+            let unlisted = usage.processes.is_empty().then(|| "who was killed".to_owned());
+            match largest.clone().or(unlisted) {
+                Some(who) => add(
+                    format!("Raise {what} if {who} needs what it had; else find out why it grows (`observer top`, its own heap profile)."),
+                    "that limit was met",
+                ),
+                None => last = Some((format!("Raise {what} if what it had is needed."), "that limit was met")),
+            }
             if levels_above.is_some_and(|n| n > 0) {
                 add(
                     format!("Look at all cgroups below {path}: the limit is of all of them together, and the victim's own was not met."),
@@ -73,13 +84,17 @@ pub(super) fn advice(
             Cause::Kernel => "Kernel memory of the cgroup: dentries and inodes of many files, sockets, page tables (memory.stat, `slabtop`).".to_owned(),
             Cause::Unaccounted => match report.allocations.iter().max_by_key(|a| a.bytes) {
                 Some(most) => format!("The place in the kernel that allocated most is {}, with {}: see what it is for (/proc/allocinfo).", most.site, units::bytes(most.bytes as f64)),
-                None => "Look for rings of packet sockets, buffers of drivers and balloons: `observer report memory` tells what grows without a counter.".to_owned(),
+                None => "Look for zram (`zramctl`), rings of packet sockets, buffers of drivers and balloons: `observer report memory` tells what grows without a counter.".to_owned(),
             },
             _ => continue,
         };
         add(text, &reason.text);
     }
-    if let Some(victim) = victim
+    if let Some((text, because)) = last {
+        add(text, because);
+    }
+    if limit.memory != Memory::Sysrq
+        && let Some(victim) = victim
         && let Some(spared) = victim.spared.iter().find(|s| s.why.contains("-1000"))
     {
         add(

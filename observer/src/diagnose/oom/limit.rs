@@ -21,6 +21,10 @@ pub struct Limit {
     pub limit: Option<u64>,
     /// Times that the limit was met before, as the kernel counts it.
     pub failcnt: Option<u64>,
+    /// Free bytes of NUMA nodes that the request could not use; `None` if it could use all.
+    pub free_elsewhere: Option<u64>,
+    /// Bytes of the block that was asked for, where free memory was there and no block of it was as large.
+    pub block: Option<u64>,
 }
 
 /// Whose memory was full.
@@ -83,7 +87,14 @@ pub fn limit(report: &OomReport) -> Limit {
         _ if report.no_killable || reasons(report).any(|r| r.starts_with("Out of memory")) => {
             host(report, Memory::Host)
         }
-        _ => Limit { memory: Memory::Unknown, usage: None, limit: None, failcnt: None },
+        _ => Limit {
+            memory: Memory::Unknown,
+            usage: None,
+            limit: None,
+            failcnt: None,
+            free_elsewhere: None,
+            block: None,
+        },
     }
 }
 
@@ -97,12 +108,16 @@ fn host(report: &OomReport, memory: Memory) -> Limit {
     let managed = report.zones.iter().filter_map(|z| z.value("managed")).reduce(u64::saturating_add);
     let of_totals = report.totals.ram.map(|ram| ram.saturating_sub(report.totals.reserved.unwrap_or(0)));
     let limit = managed.or(of_totals);
-    let mut limit = Limit { memory, usage: None, limit, failcnt: None };
+    let mut limit = Limit { memory, usage: None, limit, failcnt: None, free_elsewhere: None, block: None };
     let free = if limit.is_of_nodes() {
         report.zones.iter().filter_map(|z| z.value("free")).reduce(u64::saturating_add)
     } else {
         report.counter("free").map(|free| free.saturating_add(report.counter("free_pcp").unwrap_or(0)))
     };
+    if limit.is_of_nodes() {
+        // The counters are those of all nodes.
+        limit.free_elsewhere = report.counter("free").zip(free).map(|(all, free)| all.saturating_sub(free));
+    }
     limit.usage = limit.limit.zip(free).map(|(all, free)| all.saturating_sub(free));
     limit
 }
@@ -114,10 +129,14 @@ fn cgroup(report: &OomReport) -> Limit {
     let of_task = decision.and_then(|d| d.task_memcg.clone());
     let levels_above =
         path.as_ref().zip(of_task.as_ref()).and_then(|(limit, task)| levels(limit.as_str(), task.as_str()));
-    // The limit that is met is the one with the least room left.
+    // The limit that is met is the one with the least room left; of two, the one that was met before.
     let room = |kind: UseKind| state?.of(kind).and_then(|u| Some((u.limit?.saturating_sub(u.usage), u)));
     let kinds = [UseKind::Memory, UseKind::MemorySwap, UseKind::Kmem];
-    let met = kinds.into_iter().filter_map(room).min_by_key(|(room, _)| *room).map(|(_, u)| u);
+    let met = kinds
+        .into_iter()
+        .filter_map(room)
+        .min_by_key(|(room, u)| (*room, std::cmp::Reverse(u.failcnt)))
+        .map(|(_, u)| u);
     Limit {
         memory: Memory::Cgroup {
             path: path.unwrap_or_default(),
@@ -128,6 +147,8 @@ fn cgroup(report: &OomReport) -> Limit {
         usage: met.map(|u| u.usage),
         limit: met.and_then(|u| u.limit),
         failcnt: met.map(|u| u.failcnt),
+        free_elsewhere: None,
+        block: None,
     }
 }
 
@@ -158,6 +179,10 @@ impl Limit {
     /// In a few words.
     pub fn what(&self) -> String {
         let of = |bytes: Option<u64>| bytes.map_or(String::new(), |b| format!(" of {}", units::bytes(b as f64)));
+        let in_all = |b: Option<u64>| b.map_or(String::new(), |b| format!(" ({} in all)", units::bytes(b as f64)));
+        if let (Memory::Host, Some(block)) = (&self.memory, self.block) {
+            return format!("the host had no free block of {}", units::bytes(block as f64));
+        }
         match &self.memory {
             Memory::Host => format!("the host's memory{} was used up", of(self.limit)),
             Memory::Cgroup { path, kind, .. } => {
@@ -170,8 +195,10 @@ impl Limit {
                 let path = if path.is_empty() { "a memory cgroup".to_owned() } else { format!("cgroup {path}") };
                 format!("{path} reached its {which}{}", of(self.limit))
             }
-            Memory::Cpuset { nodes, .. } => format!("the NUMA nodes of its cpuset ({}) were full", list(nodes)),
-            Memory::Policy { nodes } => format!("the NUMA nodes of its memory policy ({}) were full", list(nodes)),
+            Memory::Cpuset { nodes, .. } => format!("{} of its cpuset had no room{}", list(nodes), in_all(self.limit)),
+            Memory::Policy { nodes } => {
+                format!("{} of its memory policy had no room{}", list(nodes), in_all(self.limit))
+            }
             Memory::Sysrq => "somebody asked for it by sysrq".to_owned(),
             Memory::Unknown => "which limit was met is not in the report".to_owned(),
         }
@@ -190,6 +217,9 @@ impl Limit {
                 n => format!(", {n} levels above the cgroup of the victim, {task}"),
             };
         }
+        if let Some(free) = self.free_elsewhere {
+            text += &format!("; {} is free on other nodes, which it may not use", units::bytes(free as f64));
+        }
         if let Some(times) = self.failcnt.filter(|n| *n > 0) {
             text += &format!("; it was met {times} times before");
         }
@@ -198,7 +228,11 @@ impl Limit {
 }
 
 fn list(nodes: &Option<Name>) -> String {
-    nodes.as_ref().map_or("not told which".to_owned(), |n| format!("nodes {n}"))
+    match nodes.as_ref().map(Name::as_str) {
+        Some(one) if one.bytes().all(|b| b.is_ascii_digit()) => format!("NUMA node {one}"),
+        Some(nodes) => format!("NUMA nodes {nodes}"),
+        None => "the NUMA nodes".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -72,9 +72,12 @@ pub fn explain_all(evidence: &Evidence<'_>) -> Explanation {
     let window = evidence::Window::new(evidence);
     let report = &evidence::completed(evidence, window.as_ref());
     let asked = report.request.as_ref().map(|request| request::asked(report, request));
-    let limit = limit(report);
+    let mut limit = limit(report);
     let usage = usage::usage(report, &limit);
     let zones = if limit.is_of_cgroup() || limit.memory == Memory::Sysrq { Vec::new() } else { zones::checks(report) };
+    if zones.iter().any(|z| z.verdict == ZoneVerdict::NoBlock) {
+        limit.block = asked.as_ref().and_then(|a| a.bytes);
+    }
     let victim = victim::victim(report, &limit);
     let reasons = reasons::reasons(report, &limit, &usage, &zones);
     let advice = advice::advice(report, &limit, &usage, &reasons, victim.as_ref());
@@ -85,7 +88,7 @@ pub fn explain_all(evidence: &Evidence<'_>) -> Explanation {
     }
     unknown.extend(evidence.missing.iter().cloned());
     let headline = headline(report, &limit);
-    let summary = summary(asked.as_ref(), &limit, &usage, &reasons, victim.as_ref(), &advice);
+    let summary = summary(report, asked.as_ref(), &limit, &usage, &reasons, victim.as_ref(), &advice);
     Explanation { headline, summary, asked, limit, zones, reasons, victim, usage, led_up, advice, unknown }
 }
 
@@ -108,7 +111,9 @@ fn headline(report: &OomReport, limit: &Limit) -> String {
         return format!("Nothing was killed, because {who} was chosen and ended already: {}", limit.what());
     }
     let who = match report.kills.as_slice() {
-        [] if report.no_killable => return format!("{}, and there was no process to kill", limit.what()),
+        [] if report.no_killable => {
+            return format!("The kernel killed nobody, for there was no process it may kill: {}", limit.what());
+        }
         [] => match report.decision.as_ref().and_then(|d| Some((d.task.as_ref()?, d.pid))) {
             Some((comm, pid)) => process(comm, pid),
             None => "a process that the report does not name".to_owned(),
@@ -122,6 +127,7 @@ fn headline(report: &OomReport, limit: &Limit) -> String {
 }
 
 fn summary(
+    report: &OomReport,
     asked: Option<&Asked>,
     limit: &Limit,
     usage: &Usage,
@@ -137,11 +143,28 @@ fn summary(
     if !first.is_empty() {
         out.push(format!("Nothing more could be freed: {}.", first.join("; ")));
     }
-    out.extend(victim.map(Victim::sentence));
+    out.extend(victim.map(Victim::sentence).or_else(|| nobody(report)));
     if out.len() < 5 {
         out.extend(advice.first().map(|a| a.text.clone()));
     }
     out
+}
+
+/// Why there was nobody to kill.
+fn nobody(report: &OomReport) -> Option<String> {
+    if !report.no_killable {
+        return None;
+    }
+    let count = report.tasks.len();
+    let never = report.tasks.iter().filter(|t| t.oom_score_adj == victim::NEVER).count();
+    Some(match (count, never) {
+        (0, _) => "Nobody could be chosen: the report lists no process at all.".to_owned(),
+        (1, 1) => "Nobody could be chosen: the only process has oom_score_adj -1000.".to_owned(),
+        _ if count == never => format!("Nobody could be chosen: all {count} processes have oom_score_adj -1000."),
+        _ => format!(
+            "Nobody could be chosen: {never} of {count} processes have oom_score_adj -1000, the others were already ending or are never killed."
+        ),
+    })
 }
 
 fn unknown(report: &OomReport, limit: &Limit, usage: &Usage) -> Vec<String> {

@@ -87,16 +87,29 @@ pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &
         let what = "is free, but kept for movable memory (CMA) or for requests that may not wait";
         add(Cause::Trapped, trapped, format!("{} {what}", show(trapped)));
     }
-    let anon = usage.of(What::Anonymous);
-    anonymous(report, limit, anon, &mut add);
-    let rest: [(Cause, What, &str); 7] = [
+    let locked = locked_of_cgroup(report, limit).min(usage.of(What::Anonymous));
+    if share(locked).is_some_and(|s| s >= LEAST_SHARE) {
+        add(Cause::Locked, locked, format!("{} is locked in RAM (mlock)", show(locked)));
+    }
+    // Next to nothing is no reason.
+    let anon = usage.of(What::Anonymous).saturating_sub(locked);
+    if share(anon).is_none_or(|s| s >= LEAST_SHARE) {
+        anonymous(report, limit, anon, &mut add);
+    }
+    let pools = pools(report);
+    let rest: [(Cause, What, &str); 8] = [
         (Cause::Tmpfs, What::Shared, "is on tmpfs or shared, which only swap or deleting takes away"),
         (Cause::Locked, What::Unevictable, "is locked in RAM (mlock, or the pages of drivers)"),
         (Cause::Slab, What::SlabUnreclaimable, "is slab of the kernel that nothing can take"),
-        (Cause::HugePages, What::HugePages, "is in pools of huge pages, whoever uses them"),
+        (Cause::HugePages, What::HugePages, &pools),
         (Cause::PageTables, What::PageTables, "is page tables"),
         (Cause::Sockets, What::Sockets, "is in buffers of sockets"),
-        (Cause::Kernel, What::Kernel, "is kernel memory of the cgroup"),
+        (Cause::Kernel, What::Kernel, "is other kernel memory of the cgroup (slab, stacks, pipes)"),
+        (
+            Cause::Kernel,
+            What::KernelOther,
+            "is kernel memory of the cgroup beside slab, page tables and stacks, such as pipes",
+        ),
     ];
     for (cause, kind, text) in rest {
         let bytes = usage.of(kind);
@@ -108,13 +121,18 @@ pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &
     if share(dirty).is_some_and(|s| s >= LEAST_SHARE) {
         add(Cause::Dirty, dirty, format!("{} is page cache that has to be written before it can go", show(dirty)));
     }
-    if let Some(bytes) = usage.unaccounted.and_then(|n| u64::try_from(n).ok())
+    // A victim that ends gives its memory back while the report is written: its numbers are of different moments.
+    if report.exiting.is_none()
+        && let Some(bytes) = usage.unaccounted.and_then(|n| u64::try_from(n).ok())
         && share(bytes).is_some_and(|s| s >= LEAST_SHARE)
     {
         add(
             Cause::Unaccounted,
             bytes,
-            format!("{} is in no counter of the report: drivers, or pages that the kernel took directly", show(bytes)),
+            format!(
+                "{} is in no counter of the report: zram, drivers, or pages that the kernel took directly",
+                show(bytes)
+            ),
         );
     }
     let cache = usage.of(What::Cache).saturating_sub(dirty);
@@ -123,7 +141,7 @@ pub(super) fn reasons(report: &OomReport, limit: &Limit, usage: &Usage, zones: &
             Cause::Cache,
             cache,
             format!(
-                "{} is page cache that could go: it was in use again faster than it was taken, or protected (memory.min, memory.low)",
+                "{} is page cache that was not taken: it is protected (memory.min, memory.low), or was in use again at once",
                 show(cache)
             ),
         );
@@ -148,7 +166,8 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
         let swap = state.and_then(|s| s.of(UseKind::Swap));
         let both = state.and_then(|s| s.of(UseKind::MemorySwap));
         let memory = state.and_then(|s| s.of(UseKind::Memory));
-        let full = |u: &crate::snapshot::oom_report::MemcgUse| u.limit.is_some_and(|l| u.usage >= l);
+        // Swap is given out in clusters: the last of it is never used up.
+        let full = |u: &crate::snapshot::oom_report::MemcgUse| u.limit.is_some_and(|l| u.usage >= l - l / 16);
         let text = if swap.is_some_and(|s| s.limit == Some(0)) {
             format!("{} is anonymous, and the cgroup may not swap (memory.swap.max is 0)", show(anon))
         } else if swap.is_some_and(full) {
@@ -201,6 +220,18 @@ fn anonymous(report: &OomReport, limit: &Limit, anon: u64, add: &mut impl FnMut(
             );
         }
     }
+}
+
+/// What is said of pools of huge pages.
+fn pools(report: &OomReport) -> String {
+    let free = report.huge_pages.iter().map(|h| h.size.saturating_mul(h.free)).fold(0, u64::saturating_add);
+    format!("is set aside in pools of huge pages ({} of them unused)", units::bytes(free as f64))
+}
+
+/// Bytes of a cgroup that cannot be taken, which its other numbers count as anonymous. Tmpfs that is locked is told as tmpfs.
+fn locked_of_cgroup(report: &OomReport, limit: &Limit) -> u64 {
+    let state = report.memcg.as_ref().filter(|_| limit.is_of_cgroup());
+    state.and_then(|m| m.stat("total_unevictable").or(m.stat("unevictable"))).unwrap_or(0)
 }
 
 /// Bytes of page cache that is dirty or being written.

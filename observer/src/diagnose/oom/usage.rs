@@ -7,7 +7,7 @@ use crate::{
     snapshot::{
         Name,
         oom_report::{
-            OomReport, UseKind,
+            OomReport, Task, UseKind,
             memcg::{MemcgState, MemcgStats},
         },
     },
@@ -112,6 +112,18 @@ impl What {
         }
     }
 
+    /// In more words, for who never heard of it.
+    fn plain(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous (heaps and stacks of processes)",
+            Self::SlabUnreclaimable => "slab (objects of the kernel) that nothing can take",
+            Self::HugePages => "set aside in pools of huge pages",
+            Self::Kernel => "memory of the kernel",
+            Self::KernelOther => "other memory of the kernel",
+            other => other.words(),
+        }
+    }
+
     /// True if nobody has it.
     fn is_free(self) -> bool {
         matches!(self, Self::Free | Self::FreePerCpu)
@@ -140,7 +152,7 @@ const MOST_PROCESSES: usize = 10;
 
 pub(super) fn usage(report: &OomReport, limit: &Limit) -> Usage {
     let (total, kinds) = match &report.memcg {
-        Some(memcg) if limit.is_of_cgroup() => (limit.usage, of_cgroup(memcg)),
+        Some(memcg) if limit.is_of_cgroup() => (limit.usage, of_cgroup(memcg, &report.tasks)),
         _ if limit.is_of_cgroup() => (None, Vec::new()),
         _ if limit.is_of_nodes() => (limit.limit, of_nodes(report)),
         _ => (limit.limit, of_host(report)),
@@ -240,7 +252,7 @@ fn on_lists(of: impl Fn(&str) -> u64) -> Vec<Kind> {
 }
 
 /// Of a cgroup and those below it. Sources: `memory.stat` as the report has it, and `kmem:`.
-fn of_cgroup(memcg: &MemcgState) -> Vec<Kind> {
+fn of_cgroup(memcg: &MemcgState, tasks: &[Task]) -> Vec<Kind> {
     let kind = |what, bytes, source| Kind { what, bytes, source };
     // v2: bytes of the whole tree.
     if let Some(anon) = memcg.stat("anon") {
@@ -263,11 +275,15 @@ fn of_cgroup(memcg: &MemcgState) -> Vec<Kind> {
     };
     let Some(rss) = sum("rss") else { return Vec::new() };
     let shmem = sum("shmem").unwrap_or(0);
+    let kmem = memcg.of(UseKind::Kmem).map_or(0, |k| k.usage);
+    // Of its parts only the tasks tell one.
+    let tables = tasks.iter().filter_map(|t| t.page_tables).fold(0, u64::saturating_add).min(kmem);
     vec![
         kind(What::Anonymous, rss, "total_rss"),
         kind(What::Shared, shmem, "total_shmem"),
         kind(What::Cache, sum("cache").unwrap_or(0).saturating_sub(shmem), "total_cache - total_shmem"),
-        kind(What::Kernel, memcg.of(UseKind::Kmem).map_or(0, |k| k.usage), "kmem: usage"),
+        kind(What::PageTables, tables, "pgtables_bytes of the tasks"),
+        kind(What::Kernel, kmem - tables, "kmem: usage - pgtables_bytes"),
     ]
 }
 
@@ -303,6 +319,11 @@ impl Usage {
         self.kinds.iter().find(|k| k.what == what).map_or(0, |k| k.bytes)
     }
 
+    /// True if that is a good part of all; what no process has is not ended by the end of one.
+    pub fn holds_much(&self, process: &ProcessUse) -> bool {
+        self.total.is_none_or(|total| process.rss.saturating_add(process.swap) >= total / 3)
+    }
+
     /// The largest kinds and the largest process, in one sentence.
     pub fn sentence(&self) -> Option<String> {
         let total = self.total?.max(1) as f64;
@@ -310,9 +331,9 @@ impl Usage {
         let kinds: Vec<_> = self.kinds.iter().filter(|k| !k.what.is_free()).take(2).collect();
         let largest = kinds.first()?;
         let mut text =
-            format!("Of {} in all {} was {}", units::bytes(total), share(largest.bytes), largest.what.words());
+            format!("Of {} in all, {} was {}", units::bytes(total), share(largest.bytes), largest.what.plain());
         if let Some(next) = kinds.get(1).filter(|k| k.bytes as f64 > total / 20.0) {
-            text += &format!(", {} {}", share(next.bytes), next.what.words());
+            text += &format!(", {} {}", share(next.bytes), next.what.plain());
         }
         if let Some(p) = self.processes.first() {
             let many = if p.count > 1 {
@@ -320,7 +341,8 @@ impl Usage {
             } else {
                 super::process(&p.comm, Some(p.pid))
             };
-            text += &format!("; most was held by {many}: {} in RAM", units::bytes(p.rss as f64));
+            let who = if self.holds_much(p) { "most was held by" } else { "no process has much of it: the largest is" };
+            text += &format!("; {who} {many}: {} in RAM", units::bytes(p.rss as f64));
             if p.swap > 0 {
                 text += &format!(", {} in swap", units::bytes(p.swap as f64));
             }

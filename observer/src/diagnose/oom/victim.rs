@@ -37,6 +37,8 @@ pub struct Victim {
     pub is_trigger: Option<bool>,
     /// Why it was chosen, in words.
     pub why: String,
+    /// What became of it and of others, where that was not the end of this one alone.
+    pub then: Option<String>,
 }
 
 /// A process and its score.
@@ -76,7 +78,7 @@ pub struct Spared {
 /// Candidates that are kept.
 const MOST: usize = 5;
 /// `oom_score_adj` with which a process is never chosen.
-const NEVER: i32 = -1000;
+pub(super) const NEVER: i32 = -1000;
 
 /// What `oom_score_adj` is a share of: all that the constraint lets the kernel count.
 fn total(report: &OomReport, limit: &Limit) -> Option<u64> {
@@ -161,7 +163,22 @@ pub(super) fn victim(report: &OomReport, limit: &Limit) -> Option<Victim> {
         spared,
         is_trigger,
         why,
+        then: then(report),
     })
+}
+
+/// What is not just the end of the one that was chosen.
+fn then(report: &OomReport) -> Option<String> {
+    if report.exiting.is_some() && report.kills.is_empty() {
+        return Some("it was already ending, and nobody was killed".to_owned());
+    }
+    let group = report.group.as_ref()?;
+    let others = match report.kills.len().saturating_sub(1) {
+        0 => "nobody else was killed with it".to_owned(),
+        1 => "another process was killed with it".to_owned(),
+        n => format!("{n} others were killed with it"),
+    };
+    Some(format!("memory.oom.group is set for {group}: {others}"))
 }
 
 fn spared_why(task: &Task, victim: &Candidate) -> Option<String> {
@@ -225,7 +242,8 @@ fn why(report: &OomReport, rank: Option<usize>, own: Option<&Candidate>, count: 
 impl Victim {
     /// In one sentence.
     pub fn sentence(&self) -> String {
-        let gives = self.bytes.map_or(String::new(), |b| format!(", which held {}", units::bytes(b as f64)));
-        format!("{}{gives} was chosen: {}.", super::process(&self.comm, Some(self.pid)), self.why)
+        let gives = self.bytes.map_or(String::new(), |b| format!(", which held {},", units::bytes(b as f64)));
+        let then = self.then.as_ref().map_or(String::new(), |then| format!("; {then}"));
+        format!("{}{gives} was chosen: {}{then}.", super::process(&self.comm, Some(self.pid)), self.why)
     }
 }

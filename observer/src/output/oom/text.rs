@@ -7,8 +7,10 @@ use crate::{
     snapshot::oom_report::OomReport,
 };
 
-/// Pieces of advice that stand before the details.
+/// Pieces of advice that stand before the details, where they fit on a screen; one always does.
 const FIRST_ADVICE: usize = 3;
+/// Lines of a screen.
+const SCREEN: usize = 24;
 
 /// A line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +39,17 @@ pub fn lines(explanation: &Explanation, report: &OomReport, width: Option<usize>
     for sentence in &explanation.summary {
         page.paragraph(None, "  - ", 4, sentence);
     }
-    let (first, rest) = explanation.advice.split_at(explanation.advice.len().min(FIRST_ADVICE));
-    page.advice("WHAT TO DO", first);
+    let begun = page.lines.len();
+    let mut rest = explanation.advice.as_slice();
+    for count in (1..=explanation.advice.len().min(FIRST_ADVICE)).rev() {
+        let (first, others) = explanation.advice.split_at(count);
+        page.lines.truncate(begun);
+        page.advice("WHAT TO DO", first);
+        rest = others;
+        if page.lines.len() <= SCREEN {
+            break;
+        }
+    }
     for part in details::parts(explanation, report) {
         page.table(&part);
     }

@@ -107,10 +107,9 @@ pub(super) fn decision(line: &[u8], unknown: &mut Vec<Name>) -> Option<Decision>
     };
     decision.uid = tail(b",uid=");
     decision.pid = tail(b",pid=");
-    let from = rest.len().saturating_sub(COMM + b",task=".len());
-    if let Some(at) = rest.get(from..).and_then(|end| find(end, b",task=")) {
-        decision.task = Some(Name::from_bytes(rest.get(from + at + b",task=".len()..)?));
-        rest = rest.get(..from + at)?;
+    if let Some((before, task)) = task(rest) {
+        decision.task = Some(Name::from_bytes(task));
+        rest = before;
     }
     if let Some(at) = find(rest, b",task_memcg=") {
         decision.task_memcg = some_name(rest.get(at + b",task_memcg=".len()..)?);
@@ -137,6 +136,17 @@ pub(super) fn decision(line: &[u8], unknown: &mut Vec<Name>) -> Option<Decision>
     let before = find(rest, b",nodemask=").map_or(rest, |at| rest.get(..at).unwrap_or_default());
     unknown.extend(before.split(|b| *b == b',').filter_map(some_name));
     Some(decision)
+}
+
+/// What stands before `,task=`, and the name behind it: the longest that it can be.
+fn task(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    const KEY: &[u8] = b",task=";
+    // dmesg(1) writes each byte that cannot be printed as four.
+    let bytes = |name: &[u8]| name.len().saturating_sub(3 * name.windows(2).filter(|w| w == b"\\x").count());
+    let from = text.len().saturating_sub(4 * COMM + KEY.len());
+    let places = (from..text.len()).filter(|at| text.get(*at..).is_some_and(|t| t.starts_with(KEY)));
+    let mut split = places.filter_map(|at| Some((text.get(..at)?, text.get(at + KEY.len()..)?)));
+    split.find(|(_, name)| bytes(name) <= COMM)
 }
 
 /// `Tasks in /a are going to be killed due to memory.oom.group set`.
@@ -183,6 +193,10 @@ mod tests {
             ("/x,y".into(), "/x,y/z".into(), "a,pid=1,uid=2".into())
         );
         assert_eq!((d.pid, d.uid, d.global), (Some(77), Some(9), false));
+        let escaped = br"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/x,task_memcg=/x,task=\x1b[31m\x0a\xff\xfe\x1b\x1b\x1b\x1b,pid=7,uid=0";
+        let d = decision(escaped, &mut unknown).unwrap();
+        assert_eq!(text(&d.task_memcg), "/x");
+        assert!(text(&d.task).ends_with(r"\x1b"), "{:?}", d.task);
         assert_eq!(unknown.iter().map(Name::as_str).collect::<Vec<_>>(), ["new=1"]);
         let d = decision(b"oom-kill:constraint=CONSTRAINT_NEW,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=hog,pid=121,uid=0", &mut unknown).unwrap();
         assert_eq!(

@@ -83,7 +83,8 @@ impl Parser {
     /// Takes a line without its end; `number` counts from 1, 0 where lines have no numbers.
     pub fn line(&mut self, number: u64, line: &[u8]) {
         // syslog daemons write a record of several lines as one.
-        if text::find(line, b"#012").is_some() {
+        let first = text::find(line, b"#012").and_then(|at| line.get(..at));
+        if first.is_some_and(|first| is_list(line, &prefix::take(first).words)) {
             let mut rest = line;
             while let Some(at) = text::find(rest, b"#012") {
                 self.single(number, rest.get(..at).unwrap_or_default());
@@ -101,6 +102,13 @@ impl Parser {
             return;
         }
         // A record of several lines, as /dev/kmsg and the journal's JSON give it.
+        let first = line.words.split(|b| *b == b'\n').next().unwrap_or_default();
+        if first.len() == line.words.len() || !is_list(&line.words, first) {
+            if !line.words.trim_ascii().is_empty() {
+                self.words(number, &line);
+            }
+            return;
+        }
         for words in line.words.split(|b| *b == b'\n').filter(|words| !words.trim_ascii().is_empty()) {
             self.words(number, &Line { words: words.into(), ..line.clone() });
         }
@@ -186,6 +194,13 @@ pub(super) fn is_kill(words: &[u8]) -> bool {
 /// True if the kernel says that a victim was ending already, and was not killed.
 pub(super) fn is_skipped_kill(words: &[u8]) -> bool {
     text::find(words, b"already exiting. Skip killing").is_some()
+}
+
+/// True if a record is that of a cgroup's statistics, the only one of several lines; a newline elsewhere is one of a name.
+fn is_list(record: &[u8], first: &[u8]) -> bool {
+    let first = first.trim_ascii();
+    (memcg::stats(first).is_some() || memcg::stat(first).is_some())
+        && text::find(record, b" invoked oom-killer: ").is_none()
 }
 
 /// All reports of a text.

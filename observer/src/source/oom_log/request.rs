@@ -156,6 +156,10 @@ fn frame(text: &[u8]) -> Option<Frame> {
     let mut parts = words(text);
     let place = parts.next()?;
     let place = place.strip_suffix(b")").unwrap_or(place);
+    // Code without a name, such as programs that BPF compiled: `? 0xffffffffc000c029`.
+    if place.len() >= 10 && hex(place).is_some() && parts.next().is_none() {
+        return Some(Frame { function: name(place), doubtful, ..Frame::default() });
+    }
     let plus = place.iter().rposition(|b| *b == b'+')?;
     let (function, offsets) = (place.get(..plus)?, place.get(plus + 1..)?);
     let mut offsets = offsets.split(|b| *b == b'/');
@@ -256,6 +260,7 @@ mod tests {
             of(b" __alloc_pages_slowpath.constprop.0+0x67f/0xe00"),
             ("__alloc_pages_slowpath.constprop.0".into(), 0x67f, 0xe00, false, false)
         );
+        assert_eq!(of(b"  ? 0xffffffffc000c029"), ("0xffffffffc000c029".into(), 0, 0, true, false));
         for mark in [&b" <TASK>"[..], b" </TASK>", b"Call Trace:", b"Call trace:", b" <IRQ>"] {
             assert_eq!(trace(mark), Some(TraceLine::Mark));
         }

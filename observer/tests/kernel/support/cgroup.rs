@@ -38,6 +38,11 @@ fn hierarchy() -> (PathBuf, bool) {
     (v2.expect("no cgroup hierarchy with the memory controller is mounted"), true)
 }
 
+/// True if the memory controller is on version 2.
+pub(crate) fn is_v2() -> bool {
+    hierarchy().1
+}
+
 impl Cgroup {
     /// Makes `observer-test-<name>-...` below the root of the hierarchy.
     pub(crate) fn new(name: &str) -> Self {

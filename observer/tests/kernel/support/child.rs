@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    file_work, hoard,
+    file_work, hoard, hogs,
     memory::{Pages, fault, no_huge_pages, page_size, pin_to_one_cpu},
     workload::WORKLOAD,
 };
@@ -50,6 +50,12 @@ extern "C" fn before_main() {
         Some("blocks") => keep("obs-blocks", || hoard::blocks()),
         Some("visit") => keep("obs-visit", || hoard::visit(words[1], words[2], number(3))),
         Some("bind") => keep("obs-bind", || hoard::bind(number(1), words[2])),
+        Some("lock") => keep("obs-lock", || hogs::lock(number(1), words[2])),
+        Some("bound") => keep("obs-bound", || hogs::bound(number(1), number(2))),
+        Some("queue") => keep("obs-queue", || hogs::queue(number(1))),
+        Some("slots") => keep("obs-slots", || hogs::slots()),
+        Some("named") => named(words[1], number(2)),
+        Some("exiting") => exiting(number(1)),
         other => panic!("no workload is called {other:?}"),
     }
     exit(0);
@@ -197,6 +203,25 @@ fn hold(bytes: usize, name: Option<&str>, score: Option<&str>) {
     stop_here();
 }
 
+/// `named HEX BYTES`: takes memory under a name of any bytes.
+fn named(name: &str, bytes: usize) {
+    hogs::call_me_hex(name);
+    say("ready");
+    stop_here();
+    hogs::hold(bytes);
+    say("done");
+    stop_here();
+}
+
+/// `exiting BYTES`: takes memory, and ends when the kernel looks for a victim.
+fn exiting(bytes: usize) {
+    call_me("obs-exiting");
+    say("ready");
+    stop_here();
+    hogs::hold(bytes);
+    hogs::exit_when_asked_for();
+}
+
 /// `sweep BYTES`: writes to every page of that much memory, again and again, until it is killed.
 fn sweep(bytes: usize) {
     call_me("obs-sweep");
@@ -310,7 +335,7 @@ fn cgroups(parent: &str, count: usize, faults: usize) {
 }
 
 /// `fill FOLDER BYTES RATE`, `memfd BYTES RATE`, `names FOLDER COUNT`, `tables BYTES RATE`, `rings BYTES RATE`, `pin FILE
-/// BYTES`, `checker BYTES`, `blocks`, `bind NODE FILE`: takes memory, and keeps it until it ends. The rate is in bytes a second.
+/// BYTES`, `checker BYTES`, `blocks`, `bind NODE FILE`, `lock BYTES SCORE`, `bound NODE BYTES`, `queue BYTES`, `slots`: takes memory, and keeps it until it ends. The rate is in bytes a second.
 fn keep<T>(name: &str, take: impl FnOnce() -> T) {
     call_me(name);
     say("ready");

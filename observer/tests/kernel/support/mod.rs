@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod file;
 mod file_work;
 pub(crate) mod hoard;
+pub(crate) mod hogs;
 pub(crate) mod memory;
 pub(crate) mod netns;
 pub(crate) mod observer;
