@@ -53,7 +53,7 @@ extern "C" fn before_main() {
         Some("lock") => keep("obs-lock", || hogs::lock(number(1), words[2])),
         Some("bound") => keep("obs-bound", || hogs::bound(number(1), number(2))),
         Some("queue") => keep("obs-queue", || hogs::queue(number(1))),
-        Some("slots") => keep("obs-slots", || hogs::slots()),
+        Some("slots") => keep("obs-slots", hogs::slots),
         Some("named") => named(words[1], number(2)),
         Some("exiting") => exiting(number(1)),
         other => panic!("no workload is called {other:?}"),
