@@ -155,6 +155,9 @@ pub struct Unseen {
     pub kills: u64,
 }
 
+/// Kills that are to be explained, with the kernel's report where it is known.
+type Fresh = BTreeMap<Key, Option<OomReport>>;
+
 /// Kills by time, bounded in number.
 #[derive(Debug, Default)]
 pub struct Kills {
@@ -170,6 +173,10 @@ impl Kills {
     /// Accounts that are kept: a report may have thousands of processes.
     const ACCOUNTS: usize = 64;
 
+    /// Kills of one interval that are explained with all models, and models for the others.
+    const AT_LENGTH: usize = 2;
+    const FEW: usize = 3;
+
     /// Takes what the last of some consecutive models tells, also again; those before it are for what led up to its kills.
     pub fn add(&mut self, models: &[Model]) {
         let Some(model) = models.last() else { return };
@@ -178,10 +185,12 @@ impl Kills {
             self.unseen.clear();
             self.boot.clone_from(&model.host.boot_id);
         }
+        let mut fresh = Fresh::new();
         let events = model.oom.as_ref().map(|oom| &oom.recent);
-        let mut late = events.into_iter().flatten().filter(|k| self.take_event(k, models)).count() as u64;
+        let mut late = events.into_iter().flatten().filter(|k| self.take_event(k, &mut fresh)).count() as u64;
         let reports = model.oom_watch.as_ref().map(|w| &w.reports);
-        let of_log_alone: u64 = reports.into_iter().flatten().map(|r| self.take_report(r, models)).sum();
+        let of_log_alone: u64 = reports.into_iter().flatten().map(|r| self.take_report(r, &mut fresh)).sum();
+        self.explain(fresh, models);
         self.make_room();
         let counted = match &model.oom {
             Some(oom) => oom.kills_in_interval,
@@ -197,7 +206,7 @@ impl Kills {
     }
 
     /// True if the event is new and came after its kill was counted.
-    fn take_event(&mut self, kill: &Kill, models: &[Model]) -> bool {
+    fn take_event(&mut self, kill: &Kill, fresh: &mut Fresh) -> bool {
         let event = &kill.event;
         let key = Key { monotonic_ns: event.monotonic_ns, sequence: event.sequence };
         if let Some(known) = self.known.get_mut(&key) {
@@ -207,17 +216,17 @@ impl Kills {
         let of_log = self.known.values().rev().find(|k| k.event.is_none() && tells(k, event)).map(|k| k.key);
         let told = of_log.and_then(|key| self.known.remove(&key)).and_then(|k| k.account);
         let reported = told.is_some();
-        let account = Arc::new(Account::new(Some(event), told.as_ref().map(|t| &t.report), models));
-        self.known.insert(key, Known { key, event: Some(event.clone()), reported, account: Some(account) });
+        fresh.insert(key, told.map(|t| t.report.clone()));
+        self.known.insert(key, Known { key, event: Some(event.clone()), reported, account: None });
         kill.in_interval == Some(false) && !reported
     }
 
     /// Joins a report with the events that it tells of. Gives how many of its victims have none.
-    fn take_report(&mut self, report: &OomReport, models: &[Model]) -> u64 {
+    fn take_report(&mut self, report: &OomReport, fresh: &mut Fresh) -> u64 {
         let mut joined = 0;
         for known in self.known.values_mut().rev().filter(|k| !k.reported) {
             if known.event.as_ref().is_some_and(|event| report.tells_of(event)) {
-                known.account = Some(Arc::new(Account::new(known.event.as_ref(), Some(report), models)));
+                fresh.insert(known.key, Some(report.clone()));
                 known.reported = true;
                 joined += 1;
             }
@@ -226,9 +235,21 @@ impl Kills {
             return 0;
         }
         let key = Key { monotonic_ns: report.origin.end.boot_ns.unwrap_or(0), sequence: 0 };
-        let account = Some(Arc::new(Account::new(None, Some(report), models)));
-        let is_new = self.known.insert(key, Known { key, event: None, reported: true, account }).is_none();
+        fresh.insert(key, Some(report.clone()));
+        let is_new = self.known.insert(key, Known { key, event: None, reported: true, account: None }).is_none();
         u64::from(is_new && !report.kills.is_empty())
+    }
+
+    /// Explains what is new, newest first. Of many kills at once only some with all that led up to them: whoever looks on must
+    /// not stand still meanwhile.
+    fn explain(&mut self, fresh: Fresh, models: &[Model]) {
+        for (turn, (key, report)) in fresh.into_iter().rev().take(Self::ACCOUNTS).enumerate() {
+            let first = if turn < Self::AT_LENGTH { 0 } else { models.len().saturating_sub(Self::FEW) };
+            if let Some(known) = self.known.get_mut(&key) {
+                let window = models.get(first..).unwrap_or_default();
+                known.account = Some(Arc::new(Account::new(known.event.as_ref(), report.as_ref(), window)));
+            }
+        }
     }
 
     fn make_room(&mut self) {
