@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::Parser;
 use crate::snapshot::{Name, oom_report::OomReport};
@@ -61,7 +61,8 @@ impl<R: Read> Scanner<R> {
             log,
             parser: Parser::new(source.clone()),
             source,
-            begins: AhoCorasick::new(BEGINS)?,
+            // Only leftmost matches are searched for with SIMD.
+            begins: AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(BEGINS)?,
             buffer: vec![0; CHUNK + LONGEST_LINE].into_boxed_slice(),
             filled: 0,
             at: 0,
