@@ -1,6 +1,6 @@
 //! The host's memory. Only in a guest that has nothing else to do: whatever is killed there is ours.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use observer::{
     diagnose::oom::{Cause, Context, Memory, ZoneVerdict},
@@ -10,7 +10,12 @@ use observer::{
 use super::{MIB, Told, kills, told, until_killed};
 use crate::{
     kswapd::{SMALL, meminfo, total_memory},
-    support::{needs_root, seen, skipped, workload::Workload},
+    support::{
+        mounted::{Tmpfs, Zram},
+        needs_root, seen, skipped,
+        sysctl::Sysctl,
+        workload::Workload,
+    },
 };
 
 /// True where a test may use up all memory; else says that it is skipped.
@@ -39,47 +44,16 @@ impl Drop for Immune {
     }
 }
 
-/// A file of /proc/sys with another value. Dropping it sets the old one.
-pub(super) struct Sysctl(String, String);
-
-impl Sysctl {
-    pub(super) fn set(path: &str, value: &str) -> Self {
-        let path = format!("/proc/sys/{path}");
-        let before = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        fs::write(&path, value).unwrap_or_else(|e| panic!("{path}: {e}"));
-        Self(path, before)
-    }
-}
-
-impl Drop for Sysctl {
-    fn drop(&mut self) {
-        let _ = fs::write(&self.0, self.1.split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-}
-
-/// Swap on a zram device. Dropping it takes it away.
-pub(super) struct Zram;
-
 /// Makes swap of so many bytes, where that may be done; else says why not.
 pub(super) fn swap(test: &str, bytes: u64) -> Option<Zram> {
     if !may_be_full(test) {
         return None;
     }
-    let _ = Command::new("modprobe").arg("zram").status();
-    if fs::write("/sys/block/zram0/disksize", bytes.to_string()).is_err() {
+    let swap = Zram::new(bytes);
+    if swap.is_none() {
         skipped(test, "this kernel has no zram to swap to");
-        return None;
     }
-    let run = |program: &str| Command::new(program).arg("/dev/zram0").status().is_ok_and(|s| s.success());
-    assert!(run("mkswap") && run("swapon"), "a zram device can be swapped to");
-    Some(Zram)
-}
-
-impl Drop for Zram {
-    fn drop(&mut self) {
-        let _ = Command::new("swapoff").arg("/dev/zram0").status();
-        let _ = fs::write("/sys/block/zram0/reset", "1");
-    }
+    swap
 }
 
 /// A process of that name that takes more than there is.
@@ -153,11 +127,11 @@ fn a_tmpfs_fills_the_host_and_another_is_killed() {
     }
     let make = || {
         let all = meminfo("MemAvailable:");
-        let tmpfs = super::kinds::Tmpfs::new(2 * total_memory());
+        let tmpfs = Tmpfs::new(&(2 * total_memory()).to_string());
         let mut app = Workload::start(&format!("hold {} obs-app 0", all / 4), None);
         assert_eq!(app.step(), "done");
         // In a few seconds: once the first is killed it has room for a while, and is ended.
-        let mut fills = Workload::start(&format!("fill {} {} {}", tmpfs.0.display(), 2 * all, all / 8), None);
+        let mut fills = Workload::start(&format!("fill {} {} {}", tmpfs.path().display(), 2 * all, all / 8), None);
         let _immune = Immune::now();
         fills.go();
         let pid = app.pid();

@@ -1,46 +1,26 @@
 //! Memory in a cgroup that cannot be freed: tmpfs, locked, protected.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::fs;
 
 use observer::diagnose::oom::Cause;
 
 use super::{MIB, kills, told, until_killed};
 use crate::support::{
     cgroup::{Cgroup, is_v2},
+    mounted::Tmpfs,
     needs_root, skipped,
     workload::Workload,
 };
 
 const LIMIT: u64 = 48 * MIB;
 
-/// A tmpfs of our own. Dropping it unmounts it, with all that is in it.
-pub(super) struct Tmpfs(pub(super) PathBuf);
-
-impl Tmpfs {
-    pub(super) fn new(bytes: u64) -> Self {
-        let path = std::env::temp_dir().join(format!("observer-test-oom-tmpfs-{}", std::process::id()));
-        fs::create_dir(&path).expect("a new folder");
-        let size = format!("size={bytes}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).status();
-        assert!(mounted.expect("mount is there").success());
-        Self(path)
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 #[test]
 fn a_cgroup_full_of_tmpfs() {
     needs_root!("a_cgroup_full_of_tmpfs");
     let make = || {
         let cgroup = Cgroup::limited("tmpfs", LIMIT);
-        let tmpfs = Tmpfs::new(4 * LIMIT);
-        let what = format!("fill {} {} {}", tmpfs.0.display(), 2 * LIMIT, LIMIT);
+        let tmpfs = Tmpfs::new(&(4 * LIMIT).to_string());
+        let what = format!("fill {} {} {}", tmpfs.path().display(), 2 * LIMIT, LIMIT);
         let pid = until_killed(Workload::start(&what, Some(&cgroup)));
         (tmpfs, cgroup, pid)
     };

@@ -1,15 +1,10 @@
 //! Who is killed, and who is not: scores, groups, and a victim that ended by itself.
 
-use super::{
-    MIB,
-    host::{Sysctl, may_be_full},
-    kills,
-    log::Since,
-    told,
-};
+use super::{MIB, host::may_be_full, kills, log::Since, told};
 use crate::support::{
     cgroup::{Cgroup, is_v2},
     needs_root, seen, skipped,
+    sysctl::Sysctl,
     wait::wait_for,
     workload::Workload,
 };

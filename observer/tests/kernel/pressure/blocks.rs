@@ -8,35 +8,10 @@ use std::{
 use super::{Watch, evidence};
 use crate::{
     kswapd::{SMALL, meminfo, total_memory},
-    support::{cgroup::Cgroup, file::BigFile, needs_root, seen, skipped, wait::LIMIT, workload::Workload},
+    support::{
+        cgroup::Cgroup, file::BigFile, needs_root, seen, skipped, sysctl::Sysctl, wait::LIMIT, workload::Workload,
+    },
 };
-
-/// A file below /proc/sys/vm with another value. Dropping it sets the old one.
-pub(super) struct Sysctl {
-    path: String,
-    before: String,
-}
-
-impl Sysctl {
-    pub(super) fn set(name: &str, value: &str) -> Self {
-        let kept = Self::keep(name);
-        fs::write(&kept.path, value).unwrap_or_else(|e| panic!("{}: {e}", kept.path));
-        kept
-    }
-
-    /// Leaves the value, which something else may change.
-    pub(super) fn keep(name: &str) -> Self {
-        let path = format!("/proc/sys/vm/{name}");
-        let before = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        Self { path, before }
-    }
-}
-
-impl Drop for Sysctl {
-    fn drop(&mut self) {
-        let _ = fs::write(&self.path, self.before.split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-}
 
 fn is_small(test: &str) -> bool {
     let small = total_memory() <= SMALL;
@@ -60,9 +35,9 @@ impl Fragmented {
             return None;
         }
         // Locked pages are then not moved by compaction either.
-        let locked_stays = Sysctl::set("compact_unevictable_allowed", "0");
+        let locked_stays = Sysctl::set("vm/compact_unevictable_allowed", "0");
         // Each page that stays becomes a mapping of its own.
-        let many_mappings = Sysctl::set("max_map_count", "4000000");
+        let many_mappings = Sysctl::set("vm/max_map_count", "4000000");
         let bytes = meminfo("MemFree:") * 3 / 4;
         let mut holds = Workload::start(&format!("checker {bytes}"), None);
         assert_eq!(holds.step(), "done");
@@ -140,7 +115,7 @@ impl Mixing {
         if !is_small(test) {
             return None;
         }
-        let factor = Sysctl::set("watermark_boost_factor", "60000");
+        let factor = Sysctl::set("vm/watermark_boost_factor", "60000");
         let file = BigFile::new(total_memory() * 8);
         let start = |what: &str| {
             let mut work = Workload::start(what, None);

@@ -1,41 +1,21 @@
 //! Swap that thrashes: a cgroup whose memory does not fit sweeps through it, with zram to swap to. Only where swap can be
 //! made without harm: in a guest.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use super::{Watch, evidence};
 use crate::{
     kswapd::{SMALL, total_memory},
-    support::{cgroup::Cgroup, needs_root, skipped, workload::Workload},
+    support::{cgroup::Cgroup, mounted::Zram, needs_root, skipped, workload::Workload},
 };
 
 const LIMIT: u64 = 32 << 20;
-
-/// A zram device that is swapped to. Dropping it gives it back.
-struct ZramSwap;
-
-impl ZramSwap {
-    /// `None` where the kernel has no zram.
-    fn new() -> Option<Self> {
-        let _ = Command::new("modprobe").arg("zram").status();
-        fs::write("/sys/block/zram0/disksize", "256M").ok()?;
-        let run = |program: &str| Command::new(program).arg("/dev/zram0").status().is_ok_and(|s| s.success());
-        (run("mkswap") && run("swapon")).then_some(Self)
-    }
-}
-
-impl Drop for ZramSwap {
-    fn drop(&mut self) {
-        let _ = Command::new("swapoff").arg("/dev/zram0").status();
-        let _ = fs::write("/sys/block/zram0/reset", "1");
-    }
-}
 
 /// A process that sweeps through twice its limit.
 struct Thrash {
     _sweeper: Workload,
     cgroup: Cgroup,
-    _swap: ZramSwap,
+    _swap: Zram,
 }
 
 impl Thrash {
@@ -45,7 +25,7 @@ impl Thrash {
             skipped(test, "it turns swap on, which is done only where memory is at most 4 GiB, as in the VM lane");
             return None;
         }
-        let Some(swap) = ZramSwap::new() else {
+        let Some(swap) = Zram::new(256 << 20) else {
             skipped(test, "this kernel has no zram to swap to");
             return None;
         };

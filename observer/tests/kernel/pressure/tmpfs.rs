@@ -1,6 +1,6 @@
 //! A tmpfs that fills, and shared memory that is in none.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::fs;
 
 use nix::sys::statvfs::statvfs;
 use observer::{
@@ -11,34 +11,13 @@ use observer::{
 use super::{Watch, evidence};
 use crate::{
     kswapd::{SMALL, meminfo, total_memory},
-    support::{needs_root, skipped, wait::wait_for, workload::Workload},
+    support::{mounted::Tmpfs, needs_root, skipped, wait::wait_for, workload::Workload},
 };
-
-/// A tmpfs of our own, mounted where everybody sees it. Dropping it unmounts it.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(size: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("observer-test-tmpfs-{}", std::process::id()));
-        fs::create_dir(&path).expect("a new folder");
-        let option = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(&path).status();
-        assert!(mounted.expect("mount is there").success());
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = fs::remove_dir(&self.0);
-    }
-}
 
 /// A process that fills a tmpfs with a third of RAM.
 struct Filling {
     _workload: Workload,
-    mount: Mount,
+    mount: Tmpfs,
 }
 
 impl Filling {
@@ -51,9 +30,9 @@ impl Filling {
             );
             return None;
         }
-        let mount = Mount::new("90%");
+        let mount = Tmpfs::new("90%");
         let bytes = total_memory() / 3;
-        let mut workload = Workload::start(&format!("fill {} {bytes} {}", mount.0.display(), bytes / 20), None);
+        let mut workload = Workload::start(&format!("fill {} {bytes} {}", mount.path().display(), bytes / 20), None);
         workload.go();
         Some(Self { _workload: workload, mount })
     }
@@ -64,12 +43,12 @@ fn a_tmpfs_that_fills_is_named() {
     needs_root!("a_tmpfs_that_fills_is_named");
     let mut watch = Watch::start();
     let Some(scene) = Filling::start("a_tmpfs_that_fills_is_named") else { return };
-    let mount = scene.mount.0.display().to_string();
+    let mount = scene.mount.path().display().to_string();
     let finding = watch.until("tmpfs_growth", |f| f.verdict.contains(&format!("The tmpfs at {mount} ")));
     watch.record("tmpfs-fill", "tmpfs_growth");
     assert!(!evidence(&finding, "growth").starts_with('-'), "{finding:#?}");
     let used = || {
-        let s = statvfs(&scene.mount.0).expect("statvfs");
+        let s = statvfs(scene.mount.path()).expect("statvfs");
         (s.blocks() - s.blocks_free()) * s.fragment_size()
     };
     // It is not read in each snapshot: growth is there when it was.
@@ -89,11 +68,11 @@ fn a_tmpfs_that_fills_is_named() {
 fn what_a_tmpfs_without_a_size_holds_is_not_called_nothing() {
     const HELD: u64 = 8 << 20;
     needs_root!("what_a_tmpfs_without_a_size_holds_is_not_called_nothing");
-    let mount = Mount::new("0");
-    fs::write(mount.0.join("held"), vec![1; HELD as usize]).expect("it has no limit");
+    let mount = Tmpfs::new("0");
+    fs::write(mount.path().join("held"), vec![1; HELD as usize]).expect("it has no limit");
     let snapshot = Collector::new(Options { object: None, ..Options::default() }).snapshot();
     let shmem = Model::new(&snapshot, None).memory.shmem.expect("tmpfs is read");
-    let name = mount.0.display().to_string();
+    let name = mount.path().display().to_string();
     let row = shmem.tmpfs.iter().find(|t| t.now.mount_point.as_str() == name).expect("it is listed");
     assert_eq!((row.now.used, row.now.size, row.is_empty()), (None, None, false), "the kernel does not tell");
     assert!(shmem.outside.is_some_and(|bytes| bytes >= HELD), "it is somewhere: {:?}", shmem.outside);

@@ -4,9 +4,9 @@ use std::{env, fs};
 
 use observer::diagnose::Severity;
 
-use super::{Watch, blocks::Sysctl, evidence};
+use super::{Watch, evidence};
 use crate::support::{
-    cgroup::Cgroup, memory::page_size, needs_root, observer::cgroup_number, skipped, workload::Workload,
+    cgroup::Cgroup, memory::page_size, needs_root, observer::cgroup_number, skipped, sysctl::Sysctl, workload::Workload,
 };
 
 /// Names the disk: nothing on it is kept.
@@ -31,7 +31,7 @@ impl Flood {
             skipped(test, &format!("it writes to a whole disk that is slow: {SLOW_DISK} names none"));
             return None;
         };
-        let shares = ["dirty_ratio", "dirty_background_ratio"].map(Sysctl::keep);
+        let shares = ["vm/dirty_ratio", "vm/dirty_background_ratio"].map(Sysctl::keep);
         for (name, bytes) in [("dirty_bytes", LIMIT), ("dirty_background_bytes", LIMIT / 2)] {
             fs::write(format!("/proc/sys/vm/{name}"), bytes.to_string()).expect("root may");
         }

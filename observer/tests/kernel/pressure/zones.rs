@@ -4,10 +4,10 @@ use std::fs;
 
 use observer::diagnose::{Finding, Severity};
 
-use super::{Watch, blocks::Sysctl, evidence};
+use super::{Watch, evidence};
 use crate::{
     kswapd::{SMALL, meminfo, total_memory},
-    support::{file::BigFile, needs_root, seen, skipped, workload::Workload},
+    support::{file::BigFile, needs_root, seen, skipped, sysctl::Sysctl, workload::Workload},
 };
 
 /// A reserve of low zones that takes all of them, and readers that want every page.
@@ -25,7 +25,7 @@ impl Reserved {
             skipped(test, "it fills all of RAM, which is done only where memory is at most 4 GiB, as in the VM lane");
             return None;
         }
-        let ratio = Sysctl::set("lowmem_reserve_ratio", "1 1 1 0 0");
+        let ratio = Sysctl::set("vm/lowmem_reserve_ratio", "1 1 1 0 0");
         let file = BigFile::new(total_memory() * 8);
         let mut holds = Workload::start(&format!("hold {}", meminfo("MemFree:") * 3 / 4), None);
         assert_eq!(holds.step(), "done");
