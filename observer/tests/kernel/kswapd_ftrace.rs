@@ -1,7 +1,7 @@
 //! kswapd against an ftrace recording of the same tracepoints: a file larger than the memory is read, on any machine. Only
 //! page cache of that file is pushed out, and what nobody has used for long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observer::snapshot::{Snapshot, reclaim::Scanner};
 
@@ -37,6 +37,16 @@ struct Told {
     requests: BTreeMap<(u32, u32), u64>,
     /// Pages looked at and reclaimed, by node.
     pages: BTreeMap<u32, (u64, u64)>,
+}
+
+impl Told {
+    /// Sums the requests of all processes but these, under the number 0.
+    fn sum_requests_but_of(&mut self, these: &BTreeSet<(u32, u32)>) {
+        for ((node, pid), count) in std::mem::take(&mut self.requests) {
+            let pid = if these.contains(&(node, pid)) { pid } else { 0 };
+            *self.requests.entry((node, pid)).or_default() += count;
+        }
+    }
 }
 
 /// What the trace says. `asleep` are the nodes whose kswapd sleeps when it begins: all.
@@ -136,7 +146,10 @@ fn wakes_requester_and_pages_are_those_of_an_ftrace_recording() {
     assert_eq!(lost, 0, "the trace is whole");
 
     let lines = &lines[begin.len()..];
-    let (traced, observed) = (by_trace(lines), by_observer(&before, &after));
+    let (mut traced, mut observed) = (by_trace(lines), by_observer(&before, &after));
+    // Threads of others that have ended meanwhile: of these the trace does not tell the process.
+    let both: BTreeSet<_> = traced.requests.keys().filter(|key| observed.requests.contains_key(key)).copied().collect();
+    [&mut traced, &mut observed].into_iter().for_each(|told| told.sum_requests_but_of(&both));
     seen!("trace of {} events: {traced:?}", lines.len());
     seen!("observer: {observed:?}");
     for probe in ["kswapd_wake", "kswapd_sleep", "kswapd_requesters", "reclaim_scans"] {

@@ -30,6 +30,7 @@ const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("observer_page_alloc_retries_total", "nobody retries while memory is ample"),
     ("observer_eviction_refaulted_bytes_total", "the panel shows only page cache that was pushed out"),
     ("observer_oom_cgroup_kills_total", "the panel shows only cgroups that were killed in"),
+    ("observer_oom_limit_kills_total", "the panel shows only limits at which somebody was killed"),
     ("observer_cgroup_memory_own_ooms_total", "version 1 does not tell"),
     ("observer_cgroup_memory_high_", "version 1 has no throttling limit"),
     ("observer_cgroup_memory_own_limit_hits_total", "the panel shows only limits that are met"),

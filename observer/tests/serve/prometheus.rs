@@ -164,7 +164,8 @@ fn prometheus_answers_for_every_family_and_every_expression() {
         println!("SKIPPED {test}: kernel metrics need root");
         return;
     }
-    let target = Target::start(&["--interval", "1s"]);
+    let kills = tempfile::tempdir().unwrap();
+    let target = Target::start(&["--interval", "1s", "--oom-dir", kills.path().to_str().unwrap()]);
     let prometheus = Prometheus::start(target.address);
     let load = Load::start();
 
