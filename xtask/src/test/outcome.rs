@@ -89,9 +89,10 @@ impl Reader {
             && let Some(failures) = &mut self.failures
         {
             failures.push(name.to_owned());
-        } else if let Some((name, rest)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+        } else if let Some((name, rest)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ...")) {
+            // What a test prints past the harness begins a new line, and the space before it is trimmed.
             self.running = Some(name.to_owned());
-            self.words(rest);
+            self.words(rest.trim_start());
         } else {
             self.words(line);
         }
@@ -198,7 +199,8 @@ mod tests {
         test a::one ... ok\n\
         test a::two ... ignored, needs a terminal\n\
         test a::three ... FAILED\n\
-        test a::four ... SKIPPED four: no cgroup v2 here\n\
+        test a::four ... \n\
+        SKIPPED four: no cgroup v2 here\n\
         ok\n\
         test a::five ... something it said\n\
         FAILED\n\n\
