@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{
-    oom::kills::{Kills, Known},
+    oom::{kills::Kills, known::Known},
     report::{Report, Section},
 };
 use crate::{

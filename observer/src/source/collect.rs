@@ -161,10 +161,15 @@ impl Collector {
     fn watch_oom(&mut self, snapshot: &mut Snapshot) {
         let Some(watch) = &mut self.oom_watch else { return };
         watch.read_log();
-        let vmstat = self.buffer.parse(&self.options.root, Source::VMSTAT, |b| memory::vmstat(b, self.units.page_size));
-        let vmstat = vmstat.ok().and_then(|vmstat| vmstat.oom_kill);
-        let marked = self.kernel.as_ref().and_then(Kernel::oom_marked);
-        watch.fill(snapshot, Again { vmstat, marked });
+        let (buffer, root, page_size, kernel) =
+            (&mut self.buffer, &self.options.root, self.units.page_size, self.kernel.as_ref());
+        watch.fill(snapshot, || {
+            let vmstat = buffer.parse(root, Source::VMSTAT, |b| memory::vmstat(b, page_size));
+            Again {
+                vmstat: vmstat.ok().and_then(|vmstat| vmstat.oom_kill),
+                marked: kernel.and_then(Kernel::oom_marked),
+            }
+        });
     }
 
     fn read_memory(&mut self, snapshot: &mut Snapshot) {

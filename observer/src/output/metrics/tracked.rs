@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnose::oom::{Memory, limit},
     model::Model,
-    output::oom::kills::limit_word,
+    output::oom::known::limit_word,
     snapshot::{
         CgroupId, Log2Histogram, Name, Snapshot,
         oom::{Oom, OomKill},

@@ -2,6 +2,7 @@
 
 mod details;
 pub mod kills;
+pub mod known;
 mod list;
 mod markdown;
 mod text;

@@ -2,7 +2,10 @@
 
 use super::{Page, Section, bytes, name, plural};
 use crate::{
-    output::oom::kills::{Kills, Known, no_report},
+    output::oom::{
+        kills::Kills,
+        known::{Known, no_report},
+    },
     snapshot::{
         oom::{OomReclaim, OomTask},
         reclaim::ReclaimKind,

@@ -7,7 +7,7 @@ use super::{screen::PaneState, table::Origin, theme::Theme, timeline::Timeline, 
 use crate::{
     diagnose::Diagnosis,
     model::Model,
-    output::oom::kills::Key,
+    output::oom::known::Key,
     snapshot::{Stamp, coverage::ProbeState},
 };
 

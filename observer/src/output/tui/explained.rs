@@ -9,7 +9,7 @@ use super::{
     theme::{Theme, Tone},
 };
 use crate::output::{
-    oom::{self, kills::Key},
+    oom::{self, known::Key},
     text::Paint,
 };
 

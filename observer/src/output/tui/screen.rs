@@ -1,7 +1,7 @@
 //! What the user has chosen: pane, table, row, filter, overlay, pause. Changed by actions only.
 
 use super::{context::Facts, filter::Filter, keymap::Action, panes::PANES, table::TableState};
-use crate::output::oom::kills::Key;
+use crate::output::oom::known::Key;
 
 /// What lies over the panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

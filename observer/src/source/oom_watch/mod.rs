@@ -194,16 +194,17 @@ impl OomWatch {
         self.base.map(|_| self.counts)
     }
 
-    /// Adds to a snapshot that is otherwise whole. `again` is what stands now in two of its counts.
-    pub(super) fn fill(&mut self, snapshot: &mut Snapshot, again: Again) {
+    /// Adds to a snapshot that is otherwise whole. `again` reads anew what stands in two of its counts: it is asked only if a
+    /// count has grown, so that a host on which nobody is killed pays nothing for it.
+    pub(super) fn fill(&mut self, snapshot: &mut Snapshot, mut again: impl FnMut() -> Again) {
         self.describe(&mut snapshot.coverage);
         let vmstat = snapshot.memory.vmstat.as_ref().and_then(|v| v.oom_kill);
         let probe = snapshot.oom.as_ref().map(|o| ProbeKills { marked: o.kills, events_lost: o.events_lost });
-        let still = again == Again { vmstat, marked: probe.map(|p| p.marked) };
+        let mut still = || again() == Again { vmstat, marked: probe.map(|p| p.marked) };
         let base = match self.base {
             Some(base) => base,
             // A kill while all counts are read would stay in one and not in another for ever.
-            None if !still => return,
+            None if !still() => return,
             None => {
                 let base = Base { stamp: snapshot.stamp, vmstat, probe };
                 self.base = Some(base);
@@ -215,7 +216,7 @@ impl OomWatch {
         let counts = OomCounts {
             since: base.stamp,
             read: snapshot.stamp,
-            settled: still && !self.awaits(),
+            settled: false,
             last_kill: None,
             vmstat: vmstat.zip(base.vmstat).and_then(|(now, then)| now.checked_sub(then)),
             cgroups: snapshot.cgroups.as_ref().map(|cgroups| self.cgroups.read(cgroups)),
@@ -227,7 +228,9 @@ impl OomWatch {
         };
         let grew = kills(&counts) != kills(&self.counts);
         let last_kill = if grew { Some(snapshot.stamp) } else { self.counts.last_kill };
-        self.counts = OomCounts { last_kill, ..counts };
+        // What has not grown anywhere is not in the middle of growing.
+        let settled = !self.awaits() && (!grew || still());
+        self.counts = OomCounts { settled, last_kill, ..counts };
         snapshot.oom_watch =
             Some(oom_watch::OomWatch { counts: self.counts, reports: std::mem::take(&mut self.reports), stored: None });
     }

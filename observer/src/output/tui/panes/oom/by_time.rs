@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{OOM, at, cgroup_of};
 use crate::{
     output::{
-        oom::kills::Key,
+        oom::known::Key,
         tui::{
             context::Context,
             strip::{About, Strip},

@@ -3,7 +3,7 @@
 use super::{OOM, SINCE, at, cgroup_of};
 use crate::{
     output::{
-        oom::kills::{Known, limit_word, no_report},
+        oom::known::{Known, limit_word, no_report},
         tui::{
             cells,
             context::Context,
