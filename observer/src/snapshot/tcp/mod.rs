@@ -1,0 +1,29 @@
+//! TCP: the kernel's own counters, the life cycle of connections, and the sockets that are open.
+
+mod closed;
+mod counters;
+mod info;
+mod socket;
+
+pub use closed::{Closed, ClosedGroup, ClosedTotals};
+pub use counters::{NamespaceCounts, Netstat, Snmp};
+pub use info::TcpInfo;
+pub use socket::{Owner, Socket, SocketTotals, Sockets, State, ends};
+
+use serde::{Deserialize, Serialize};
+
+/// All that is known of TCP.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tcp {
+    /// Counters of observer's own network namespace. Source: /proc/net/snmp.
+    pub snmp: Option<Snmp>,
+    /// More counters of the same namespace. Source: /proc/net/netstat.
+    pub netstat: Option<Netstat>,
+    /// Life cycle by network namespace, since the probes were attached.
+    pub namespaces: Option<Vec<NamespaceCounts>>,
+    /// Final numbers of closed connections.
+    pub closed: Option<Closed>,
+    /// Sockets that are open.
+    pub sockets: Option<Sockets>,
+}

@@ -1,0 +1,130 @@
+//! Open sockets.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::TcpInfo;
+use crate::snapshot::{CgroupId, Name};
+
+/// Open sockets. Source: BPF iterator `iter/tcp` in every network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sockets {
+    /// The sockets that carried the most bytes; listening ones are not in it.
+    pub list: Vec<Socket>,
+    /// Sockets beyond the limit of one snapshot, summed.
+    pub other: SocketTotals,
+    /// Listening sockets.
+    pub listening: u64,
+    /// Connections in TIME_WAIT.
+    pub time_wait: u64,
+    /// Half-open connections, requests of a listening socket.
+    pub syn_recv: u64,
+    /// Network namespaces that were read.
+    pub namespaces: u64,
+    /// Network namespaces that could not be entered.
+    pub namespaces_not_read: u64,
+}
+
+/// Sums over sockets that are not listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SocketTotals {
+    /// Sockets.
+    pub sockets: u64,
+    /// Bytes that the peers acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Segments sent again.
+    pub retrans_segs: u64,
+}
+
+/// State of a connection (RFC 9293; numbers of the kernel's `enum` in net/tcp_states.h).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING-KEBAB-CASE")]
+#[expect(missing_docs, reason = "the names are those of RFC 9293")]
+pub enum State {
+    Established,
+    SynSent,
+    SynRecv,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    #[default]
+    Close,
+    CloseWait,
+    LastAck,
+    Listen,
+    Closing,
+    NewSynRecv,
+}
+
+/// One open socket: what `tcp_sock` has counted since the connection began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Socket {
+    /// `SO_COOKIE`: names the socket for as long as the host is up.
+    pub cookie: u64,
+    /// Inode of its network namespace.
+    pub netns: u64,
+    /// Local address. A v4-mapped address is given as IPv4.
+    pub local: (IpAddr, u16),
+    /// Remote address.
+    pub remote: (IpAddr, u16),
+    /// State of the connection.
+    pub state: State,
+    /// Owner.
+    pub uid: u32,
+    /// Inode in sockfs, as `readlink /proc/PID/fd/N` shows it; 0 if no process holds it.
+    pub inode: u64,
+    /// A process that holds it; `None` if none does, or if they could not be read.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+    /// Memory cgroup that its buffers are charged to, where the kernel charges them.
+    #[serde(default)]
+    pub cgroup: Option<CgroupId>,
+    /// Name of its congestion control.
+    #[serde(default)]
+    pub congestion: Option<Name>,
+    /// Index of the interface, in its network namespace, that its last packet came in by.
+    #[serde(default)]
+    pub rx_ifindex: Option<u32>,
+    /// What the kernel counts; each `None` that this kernel does not have.
+    pub info: TcpInfo,
+}
+
+/// A process that holds a socket. Source: BPF iterator `iter/task_file`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Process id, in the PID namespace of observer.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Name,
+}
+
+impl Socket {
+    /// An established connection of which nothing else is known.
+    pub fn new(cookie: u64, netns: u64, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Self {
+        Self {
+            cookie,
+            netns,
+            local,
+            remote,
+            state: State::Established,
+            uid: 0,
+            inode: 0,
+            owner: None,
+            cgroup: None,
+            congestion: None,
+            rx_ifindex: None,
+            info: TcpInfo::default(),
+        }
+    }
+}
+
+/// Names a connection's ends for people: `local -> remote`.
+pub fn ends(socket: &Socket) -> Name {
+    let show = |(ip, port): (IpAddr, u16)| std::net::SocketAddr::new(ip, port).to_string();
+    Name::from(format!("{} -> {}", show(socket.local), show(socket.remote)))
+}
