@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod lines;
 pub mod link;
 pub mod memory;
+pub mod netns;
 pub mod oom_log;
 pub mod oom_paths;
 pub mod oom_record;

@@ -16,7 +16,6 @@ mod living;
 mod load;
 mod maps;
 mod names;
-mod netns;
 mod oom;
 mod owners;
 mod page_alloc;

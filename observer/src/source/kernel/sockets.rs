@@ -9,13 +9,11 @@ use std::{
 use aya::Ebpf;
 use observer_ebpf::abi::socket::{Counted, Socket as Raw};
 
-use super::{
-    bpf_sys, iterator,
-    maps::Array,
-    netns::{self, Namespace},
-    socket::Decoder,
+use super::{bpf_sys, iterator, maps::Array, socket::Decoder};
+use crate::{
+    snapshot::tcp::{SocketTotals, Sockets},
+    source::netns::{self, Namespace, Visit},
 };
-use crate::snapshot::tcp::{SocketTotals, Sockets};
 
 /// Namespaces that are read at most: each read walks the kernel's whole table of connections.
 const MAX_NAMESPACES: usize = 64;
@@ -54,10 +52,7 @@ impl Reader {
     pub(super) fn read(&mut self, active: impl Iterator<Item = u64>) -> io::Result<Sockets> {
         self.look_for_namespaces(active);
         let before = self.counts()?;
-        let mut reads = Reads::default();
-        // A thread of its own: it changes its network namespace and never changes back.
-        std::thread::scope(|scope| scope.spawn(|| self.read_all(&mut reads)).join())
-            .map_err(|_| io::Error::other("the thread that reads the namespaces panicked"))??;
+        let reads = self.read_all()?;
         let after = self.counts()?;
         let [listening, time_wait, syn_recv] =
             std::array::from_fn(|i| after.get(i).zip(before.get(i)).map_or(0, |(a, b)| a - b));
@@ -85,25 +80,22 @@ impl Reader {
         }
     }
 
-    fn read_all(&self, reads: &mut Reads) -> io::Result<()> {
-        self.read_here(self.own.inode, reads)?;
-        for namespace in self.others.iter().take(MAX_NAMESPACES) {
-            match namespace.enter().and_then(|()| self.read_here(namespace.inode, reads)) {
-                Ok(()) => {}
-                // It ended since it was found: nothing is missing.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => reads.failed += 1,
+    fn read_all(&self) -> io::Result<Reads> {
+        let mut reads = Reads::default();
+        let (records, bytes) = (&mut reads.records, &mut reads.bytes);
+        let others = self.others.get(..MAX_NAMESPACES.min(self.others.len())).unwrap_or_default();
+        let visits = netns::visit(&self.own, others, |namespace| {
+            iterator::read(self.link.as_fd(), bytes, |raw| records.push((namespace.inode, raw)))
+        })?;
+        for (place, visit) in visits.into_iter().enumerate() {
+            match visit {
+                Visit::Read(()) => reads.done += 1,
+                Visit::Gone => {}
+                Visit::Failed(e) if place == 0 => return Err(e),
+                Visit::Failed(_) => reads.failed += 1,
             }
         }
-        Ok(())
-    }
-
-    /// Reads the namespace that the thread is in.
-    fn read_here(&self, netns: u64, reads: &mut Reads) -> io::Result<()> {
-        let records = &mut reads.records;
-        iterator::read(self.link.as_fd(), &mut reads.bytes, |raw| records.push((netns, raw)))?;
-        reads.done += 1;
-        Ok(())
+        Ok(reads)
     }
 
     /// Sockets that are counted in the kernel, in the order of [`Counted`].

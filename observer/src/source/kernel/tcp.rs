@@ -11,9 +11,11 @@ use observer_ebpf::abi::tcp::{Closed as RawClosed, ClosedKey, Counts, Namespace,
 use super::{
     cgroup,
     maps::{Array, PerCpuTable, Table},
-    netns,
 };
-use crate::snapshot::tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts};
+use crate::{
+    snapshot::tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts},
+    source::netns,
+};
 
 /// Which of the probes that count by namespace beside `inet_sock_set_state` are attached, with the fields they need.
 #[derive(Debug, Clone, Copy)]
