@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::mask_names::{is_common_link, is_common_mount, kernel_thread, unit_kind};
+use super::mask_names::{is_common_mount, kernel_thread, unit_kind};
 use crate::snapshot::container::Container;
 use crate::snapshot::coverage::{Coverage, ProbeState};
 use crate::snapshot::memory::Memory;
@@ -67,6 +67,7 @@ impl Masker {
             oom_watch,
             tcp,
             links,
+            network,
             coverage,
         } = snapshot;
         self.mask_host(host);
@@ -98,11 +99,8 @@ impl Masker {
             self.mask_task(trigger);
             self.mask_task(victim);
         }
-        for link in links.iter_mut().flat_map(|l| &mut l.list) {
-            if !is_common_link(link.name.as_str()) {
-                link.name = Name::from(format!("link-{}", self.links.number(link.name.as_str())));
-            }
-        }
+        links.iter_mut().for_each(|links| self.mask_links(links));
+        network.iter_mut().for_each(|network| self.mask_network(network));
         self.mask_tcp(tcp);
         mask_remedies(coverage);
     }
@@ -149,7 +147,12 @@ impl Masker {
         Name::from(format!("/mount-{}", self.mounts.number(path.as_str())))
     }
 
-    fn mask_comm(&mut self, comm: &mut Name) {
+    /// A pseudonym for something of the network.
+    pub(super) fn named(&mut self, word: &str, name: &Name) -> Name {
+        Name::from(format!("{word}-{}", self.links.number(name.as_str())))
+    }
+
+    pub(super) fn mask_comm(&mut self, comm: &mut Name) {
         if comm.is_empty() {
             return;
         }
@@ -181,7 +184,7 @@ impl Masker {
     }
 
     /// An address of 240.0.0.0/4 (RFC 1112, never assigned) or 2001:db8::/32 (RFC 3849, for documentation).
-    fn address(&mut self, address: IpAddr) -> IpAddr {
+    pub(super) fn address(&mut self, address: IpAddr) -> IpAddr {
         if address.is_loopback() || address.is_unspecified() {
             return address;
         }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod format;
 pub mod mask;
 mod mask_names;
+mod mask_network;
 
 pub use error::RecordingError;
 pub use format::{Meta, VERSION};

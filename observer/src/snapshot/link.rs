@@ -26,6 +26,15 @@ pub struct Link {
     pub up: bool,
     /// Largest packet in bytes.
     pub mtu: Option<u32>,
+    /// Index of the interface below it (`IFLA_LINK`): the parent of a VLAN or tunnel, the other end of a veth.
+    #[serde(default)]
+    pub parent: Option<u32>,
+    /// Inode of the namespace that the interface below is in, if it is another one (`IFLA_LINK_NETNSID`).
+    #[serde(default)]
+    pub parent_netns: Option<u64>,
+    /// Index of the bridge or bond that it belongs to (`IFLA_MASTER`).
+    #[serde(default)]
+    pub master: Option<u32>,
     /// Bytes received.
     pub rx_bytes: u64,
     /// Bytes sent.

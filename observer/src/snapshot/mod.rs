@@ -15,6 +15,7 @@ pub mod kswapd;
 pub mod link;
 pub mod memory;
 pub mod name;
+pub mod network;
 pub mod oom;
 pub mod oom_record;
 pub mod oom_report;
@@ -26,6 +27,7 @@ pub mod reclaim;
 pub mod retry;
 pub mod shrinker;
 pub mod tcp;
+pub mod tunnel;
 
 pub use cgroup::{Cgroup, CgroupId, Cgroups};
 pub use coverage::Coverage;
@@ -75,6 +77,9 @@ pub struct Snapshot {
     pub tcp: tcp::Tcp,
     /// Network interfaces of observer's own network namespace. Source: rtnetlink `RTM_GETLINK`.
     pub links: Option<link::Links>,
+    /// Network namespaces, with their interfaces, counters and tunnels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<network::Network>,
     /// What was and was not seen, and what was lost.
     pub coverage: Coverage,
 }

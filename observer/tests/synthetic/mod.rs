@@ -117,6 +117,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         oom_watch: Some(oom::watch(n, names)),
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
+        network: None,
         coverage: coverage::of_much(),
     }
 }

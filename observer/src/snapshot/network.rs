@@ -1,0 +1,44 @@
+//! Network namespaces of the host, and what each of them has of its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Name,
+    link::Links,
+    tcp::{Netstat, Owner, Snmp},
+    tunnel::{Tunnel, Xfrm},
+};
+
+/// Network namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// Every namespace that was read, observer's own one first.
+    pub namespaces: Vec<Namespace>,
+    /// Namespaces that were found and could not be read in this snapshot.
+    pub not_read: u64,
+}
+
+/// One network namespace. A part is `None` if it could not be read there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Namespace {
+    /// Its inode, as `readlink /proc/PID/ns/net` shows it.
+    pub netns: u64,
+    /// True for the one that observer is in.
+    pub own: bool,
+    /// Names that `ip netns` gave it. Source: /run/netns.
+    pub names: Vec<Name>,
+    /// A process that is in it, the one with the smallest number.
+    pub process: Option<Owner>,
+    /// Interfaces. `None` for observer's own namespace, whose interfaces are in [`super::Snapshot::links`].
+    pub links: Option<Links>,
+    /// Line `Tcp` of its /proc/net/snmp.
+    pub snmp: Option<Snmp>,
+    /// Line `TcpExt` of its /proc/net/netstat.
+    pub netstat: Option<Netstat>,
+    /// Tunnels, by interface index; those without an interface last. Source: rtnetlink, and what the kind has besides.
+    pub tunnels: Option<Vec<Tunnel>>,
+    /// IPsec. Source: `XFRM_MSG_GETSA`, `XFRM_MSG_GETPOLICY`, /proc/net/xfrm_stat.
+    pub xfrm: Option<Xfrm>,
+}
