@@ -7,6 +7,7 @@
 pub mod alloc_failure;
 pub mod cgroup;
 pub mod compaction;
+pub mod cpu;
 pub mod eviction;
 pub mod flow;
 pub mod interval;
@@ -41,6 +42,9 @@ pub struct Model {
     pub memory: memory::Memory,
     /// Stalls, as the kernel averages them.
     pub pressure: Option<Pressure>,
+    /// CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<cpu::Cpus>,
     /// Memory cgroups, largest use first.
     pub cgroups: Option<Vec<cgroup::Cgroup>>,
     /// The hierarchy of cgroups as a whole.
@@ -91,6 +95,7 @@ impl Model {
             interval,
             memory: memory::Memory::new(&now.memory, before.map(|b| &b.memory), interval, now.host.page_size),
             pressure: now.pressure.clone(),
+            cpus: now.cpus.as_ref().map(|c| cpu::Cpus::new(c, before.and_then(|b| b.cpus.as_ref()), interval)),
             cgroups: now.cgroups.as_ref().map(|c| cgroup::rank(c, before.and_then(|b| b.cgroups.as_ref()), interval)),
             cgroup_summary: now.cgroups.as_ref().map(cgroup::Summary::new),
             processes: now.processes.clone(),

@@ -54,6 +54,7 @@ impl Masker {
             host,
             memory,
             pressure: _,
+            cpus: _,
             cgroups,
             processes,
             page_alloc,

@@ -127,6 +127,14 @@ impl Source {
     pub const PRESSURE_CPU: &'static str = "/proc/pressure/cpu";
     /// Fills `pressure.io`.
     pub const PRESSURE_IO: &'static str = "/proc/pressure/io";
+    /// Fills `cpus`.
+    pub const STAT: &'static str = "/proc/stat";
+    /// Fills `softnet` of `cpus`.
+    pub const SOFTNET: &'static str = "/proc/net/softnet_stat";
+    /// Fills `tcp.memory`.
+    pub const SOCKSTAT: &'static str = "/proc/net/sockstat";
+    /// Fills the limits in `tcp.memory`.
+    pub const TCP_MEM: &'static str = "/proc/sys/net/ipv4/tcp_mem";
     /// Fills `tcp.snmp`.
     pub const SNMP: &'static str = "/proc/net/snmp";
     /// Fills `tcp.netstat`.

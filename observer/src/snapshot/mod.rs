@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod compaction;
 pub mod container;
 pub mod coverage;
+pub mod cpu;
 pub mod fields;
 pub mod histogram;
 pub mod host;
@@ -49,6 +50,9 @@ pub struct Snapshot {
     pub memory: memory::Memory,
     /// Pressure stall information of the host. Source: /proc/pressure.
     pub pressure: Option<pressure::Pressure>,
+    /// CPUs. Source: /proc/stat, /proc/net/softnet_stat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<cpu::Cpus>,
     /// Memory cgroups, v1, v2 or hybrid.
     pub cgroups: Option<Cgroups>,
     /// Processes that hold memory. Source: /proc/PID.

@@ -12,7 +12,7 @@ use super::memory::CostlyMemory;
 use super::oom_paths::OomPaths;
 use super::oom_watch::{Again, OomNews, OomWatch};
 use super::process::{self, Units};
-use super::{Malformed, SourceError, host, memory, pressure, tcp};
+use super::{Malformed, SourceError, cpu, host, memory, pressure, tcp, tcp_memory};
 use crate::snapshot::coverage::{Cost, Coverage, Source};
 use crate::snapshot::oom::OomKill;
 use crate::snapshot::oom_watch::OomCounts;
@@ -194,6 +194,17 @@ impl Collector {
     fn read_network(&mut self, snapshot: &mut Snapshot) {
         snapshot.tcp.snmp = self.file(&mut snapshot.coverage, Source::SNMP, tcp::snmp);
         snapshot.tcp.netstat = self.file(&mut snapshot.coverage, Source::NETSTAT, tcp::netstat);
+        let (page_size, tick_ns) = (self.units.page_size, self.units.tick_ns);
+        snapshot.tcp.memory = self.file(&mut snapshot.coverage, Source::SOCKSTAT, |b| tcp_memory::used(b, page_size));
+        let limits = self.file(&mut snapshot.coverage, Source::TCP_MEM, |b| tcp_memory::limits(b, page_size));
+        if let Some((memory, limits)) = snapshot.tcp.memory.as_mut().zip(limits) {
+            limits.put_into(memory);
+        }
+        snapshot.cpus = self.file(&mut snapshot.coverage, Source::STAT, |b| cpu::times(b, tick_ns));
+        let softnet = self.file(&mut snapshot.coverage, Source::SOFTNET, cpu::softnet);
+        if let Some((cpus, softnet)) = snapshot.cpus.as_mut().zip(softnet) {
+            cpu::join(cpus, &softnet);
+        }
         snapshot.links =
             noted(&mut snapshot.coverage, Source::LINKS, || kept(&mut self.links, LinkReader::open, LinkReader::read));
     }
@@ -302,7 +313,7 @@ mod tests {
         let mut collector = Collector::new(files_of(Root::at(folder.path())));
         let snapshot = collector.snapshot();
         let missing = missing(&snapshot);
-        assert_eq!(missing.len(), 17, "all but rtnetlink, which has no folder: {missing:?}");
+        assert_eq!(missing.len(), 21, "all but rtnetlink, which has no folder: {missing:?}");
         let reason = "cannot read /proc/meminfo: No such file or directory (os error 2)";
         assert_eq!(snapshot.coverage.source_reason(Source::MEMINFO).unwrap().as_str(), reason);
         assert_eq!(snapshot.memory, crate::snapshot::memory::Memory::default());

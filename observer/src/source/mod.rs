@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod collect;
 pub mod container;
 mod cost;
+pub mod cpu;
 pub mod doctor;
 mod elf_copy;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod profile;
 pub mod recording;
 pub mod symbols;
 pub mod tcp;
+pub mod tcp_memory;
 
 pub use collect::{Collector, Options};
 pub use error::{Malformed, SourceError};

@@ -115,6 +115,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         retries: Some(reclaim::retries(n, names)),
         oom: Some(reclaim::oom(n, names)),
         oom_watch: Some(oom::watch(n, names)),
+        cpus: Some(network::cpus(n)),
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
         network: None,

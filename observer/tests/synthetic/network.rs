@@ -2,10 +2,11 @@
 
 use observer::snapshot::{
     CgroupId, Name,
+    cpu::{Cpu, CpuTimes, Cpus, Softnet},
     link::{Link, Links},
     tcp::{
         Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
-        Tcp, TcpInfo,
+        Tcp, TcpInfo, TcpMemory,
     },
 };
 
@@ -105,7 +106,42 @@ pub(super) fn tcp(n: u64) -> Tcp {
             namespaces_not_read: 1,
             ..Sockets::default()
         }),
+        memory: Some(TcpMemory {
+            used: Some((40 + n) * MIB),
+            pressure: Some(1499 * MIB),
+            max: Some(2249 * MIB),
+            low: Some(1124 * MIB),
+            orphans: Some(3),
+            allocated: Some(420),
+        }),
+        ..Tcp::default()
     }
+}
+
+/// Eight CPUs of which the third takes the packets, and a hypervisor that takes its share.
+pub(super) fn cpus(n: u64) -> Cpus {
+    let cpu = |cpu: u32| {
+        let (softirq, packets) = if cpu == 2 { (900, 90_000) } else { (10, 400) };
+        Cpu {
+            cpu,
+            times: CpuTimes {
+                user_ns: n * 60_000_000,
+                system_ns: n * 20_000_000,
+                idle_ns: n * (915 - softirq) * 1_000_000,
+                softirq_ns: n * softirq * 1_000_000,
+                steal_ns: n * 5_000_000,
+                ..CpuTimes::default()
+            },
+            softnet: Some(Softnet {
+                processed: n * packets,
+                dropped: if cpu == 2 { n * 3 } else { 0 },
+                time_squeeze: if cpu == 2 { n * 70 } else { 0 },
+                backlog: Some(0),
+                ..Softnet::default()
+            }),
+        }
+    };
+    Cpus { list: (0..8).map(cpu).collect() }
 }
 
 pub(super) fn links(n: u64, names: &Names) -> Links {

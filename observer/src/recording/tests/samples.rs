@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::snapshot::cgroup::{Cgroup, CgroupStat, Hierarchy};
 use crate::snapshot::coverage::{Cost, Coverage, Loss, Probe, ProbeState, Source};
+use crate::snapshot::cpu::{Cpu, CpuTimes, Cpus, Softnet};
 use crate::snapshot::kswapd::{Kswapd, KswapdNode, KswapdRequester};
 use crate::snapshot::link::{Link, Links};
 use crate::snapshot::memory::{Buddy, Meminfo, Memory, Vmstat, Zone};
@@ -18,7 +19,7 @@ use crate::snapshot::process::{Process, Processes};
 use crate::snapshot::reclaim::{CgroupReclaim, InFlight, ProcessReclaim, Reclaim, ReclaimKind, ReclaimTotals};
 use crate::snapshot::tcp::{
     Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
-    Tcp, TcpInfo,
+    Tcp, TcpInfo, TcpMemory,
 };
 use crate::snapshot::{CgroupId, Cgroups, Host, Log2Histogram, Name, Snapshot, Stamp};
 
@@ -204,7 +205,15 @@ pub(super) fn full() -> Snapshot {
             reports: vec![OomReport { hardware: Some("secret-host".into()), ..OomReport::default() }],
             stored: Some(OomStored { kills: 1, failures: 0 }),
         }),
+        cpus: Some(Cpus {
+            list: vec![Cpu {
+                cpu: 1,
+                times: CpuTimes { steal_ns: 3, ..CpuTimes::default() },
+                softnet: Some(Softnet::default()),
+            }],
+        }),
         tcp: Tcp {
+            memory: Some(TcpMemory { used: Some(1), ..TcpMemory::default() }),
             snmp: Some(Snmp::from_lookup(1, lookup)),
             netstat: Some(Netstat::from_lookup(1, lookup)),
             namespaces: Some(vec![NamespaceCounts { netns: 1, retrans_segs: Some(2), ..NamespaceCounts::default() }]),
@@ -226,6 +235,7 @@ pub(super) fn full() -> Snapshot {
                 namespaces_not_read: 4,
                 ..Sockets::default()
             }),
+            ..Tcp::default()
         },
         links: Some(Links {
             list: vec![

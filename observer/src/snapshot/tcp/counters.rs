@@ -51,6 +51,14 @@ kernel_fields! {
         "TCPToZeroWindowAdv" => to_zero_window_adv (one),
         /// Times the receive queue was pruned for want of memory.
         "PruneCalled" => prune_called (one),
+        /// Segments dropped from the receive queue because no memory was left after pruning.
+        "RcvPruned" => rcv_pruned (one),
+        /// Segments dropped from the queue of those out of order for want of memory.
+        "OfoPruned" => ofo_pruned (one),
+        /// Segments of a receive queue that were merged to save memory.
+        "TCPRcvCollapsed" => rcv_collapsed (one),
+        /// Segments dropped because the queue of a socket that is in use was full.
+        "TCPBacklogDrop" => backlog_drop (one),
         /// Segments dropped because the receive queue was full.
         "TCPRcvQDrop" => rcv_q_drop (one),
         /// Times TCP as a whole entered memory pressure.

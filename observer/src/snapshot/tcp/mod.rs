@@ -3,11 +3,13 @@
 mod closed;
 mod counters;
 mod info;
+mod memory;
 mod socket;
 
 pub use closed::{Closed, ClosedGroup, ClosedTotals};
 pub use counters::{NamespaceCounts, Netstat, Snmp};
 pub use info::TcpInfo;
+pub use memory::TcpMemory;
 pub use socket::{Owner, Socket, SocketTotals, Sockets, State, ends};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,9 @@ pub struct Tcp {
     pub snmp: Option<Snmp>,
     /// More counters of the same namespace. Source: /proc/net/netstat.
     pub netstat: Option<Netstat>,
+    /// Memory of TCP as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<TcpMemory>,
     /// Life cycle by network namespace, since the probes were attached.
     pub namespaces: Option<Vec<NamespaceCounts>>,
     /// Final numbers of closed connections.
