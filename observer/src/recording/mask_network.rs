@@ -10,7 +10,19 @@ use crate::snapshot::{Name, tcp::Owner};
 impl Masker {
     pub(super) fn mask_network(&mut self, network: &mut Network) {
         for namespace in &mut network.namespaces {
-            let Namespace { netns: _, own: _, names, process, links, snmp: _, netstat: _, tunnels, xfrm } = namespace;
+            let Namespace {
+                netns: _,
+                own: _,
+                names,
+                process,
+                links,
+                snmp: _,
+                netstat: _,
+                ip: _,
+                ip6: _,
+                tunnels,
+                xfrm,
+            } = namespace;
             names.iter_mut().for_each(|name| *name = self.named("netns", name));
             self.mask_owner(process.as_mut());
             links.iter_mut().for_each(|links| self.mask_links(links));

@@ -147,10 +147,21 @@ impl Source {
     pub const OOM_DIR: &'static str = "stored OOM kills";
     /// Fills `links`.
     pub const LINKS: &'static str = "rtnetlink";
+    /// Fills `network`.
+    pub const NETWORK: &'static str = "network namespaces";
+    /// Parts of `network`; listed only where one is missing.
+    pub const NETWORK_PARTS: &'static str = "network namespaces, all of them";
     /// Fills `processes`.
     pub const PROCESSES: &'static str = "/proc/PID";
     /// Fills `cgroups`. A file that cgroups lack, or that cannot be read, is a further source: `cgroups memory.pressure`.
     pub const CGROUPS: &'static str = "cgroups";
+}
+
+impl Source {
+    /// A source that could not be read.
+    pub fn missing(name: &str, why: Name) -> Self {
+        Self { name: name.to_owned(), missing: Some(why) }
+    }
 }
 
 /// What a source has cost observer. Source: `CLOCK_THREAD_CPUTIME_ID` around each reading.

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod fields;
 pub mod histogram;
 pub mod host;
+pub mod ip;
 pub mod kswapd;
 pub mod link;
 pub mod memory;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Name,
+    ip::{Ip, Ip6},
     link::Links,
     tcp::{Netstat, Owner, Snmp},
     tunnel::{Tunnel, Xfrm},
@@ -27,7 +28,7 @@ pub struct Namespace {
     pub netns: u64,
     /// True for the one that observer is in.
     pub own: bool,
-    /// Names that `ip netns` gave it. Source: /run/netns.
+    /// Names that `ip netns` or a container runtime gave it. Source: /proc/PID/mountinfo of each mount namespace.
     pub names: Vec<Name>,
     /// A process that is in it, the one with the smallest number.
     pub process: Option<Owner>,
@@ -37,6 +38,10 @@ pub struct Namespace {
     pub snmp: Option<Snmp>,
     /// Line `TcpExt` of its /proc/net/netstat.
     pub netstat: Option<Netstat>,
+    /// Line `Ip` of its /proc/net/snmp.
+    pub ip: Option<Ip>,
+    /// Its /proc/net/snmp6. `None` also where the kernel has no IPv6.
+    pub ip6: Option<Ip6>,
     /// Tunnels, by interface index; those without an interface last. Source: rtnetlink, and what the kind has besides.
     pub tunnels: Option<Vec<Tunnel>>,
     /// IPsec. Source: `XFRM_MSG_GETSA`, `XFRM_MSG_GETPOLICY`, /proc/net/xfrm_stat.

@@ -9,6 +9,7 @@ use super::file::{Buffer, Root};
 use super::kernel::{self, Kernel};
 use super::link::LinkReader;
 use super::memory::CostlyMemory;
+use super::network;
 use super::oom_paths::OomPaths;
 use super::oom_watch::{Again, OomNews, OomWatch};
 use super::process::{self, Units};
@@ -60,6 +61,7 @@ pub struct Collector {
     containers: Containers,
     memory: CostlyMemory,
     links: Option<LinkReader>,
+    network: Option<network::Reader>,
     oom_paths: OomPaths,
     oom_watch: Option<OomWatch>,
     /// Kills that a snapshot found, until they are asked for.
@@ -86,6 +88,7 @@ impl Collector {
             containers: Containers::default(),
             memory: CostlyMemory::default(),
             links: None,
+            network: None,
             oom_paths,
             oom_watch,
             kills: Vec::new(),
@@ -207,6 +210,17 @@ impl Collector {
         }
         snapshot.links =
             noted(&mut snapshot.coverage, Source::LINKS, || kept(&mut self.links, LinkReader::open, LinkReader::read));
+        // A folder that only looks like a host has no namespaces.
+        if self.options.root.is_host() {
+            let active: Vec<_> = snapshot.tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
+            let network = noted(&mut snapshot.coverage, Source::NETWORK, || {
+                kept(&mut self.network, network::Reader::open, |reader| reader.read(active.into_iter()))
+            });
+            if let Some((network, missing)) = network {
+                snapshot.coverage.sources.extend(missing.map(|why| Source::missing(Source::NETWORK_PARTS, why)));
+                snapshot.network = Some(network);
+            }
+        }
     }
 
     fn read_cgroups(&mut self, snapshot: &mut Snapshot) {

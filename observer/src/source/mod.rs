@@ -16,12 +16,14 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod host;
+pub mod ip;
 pub mod kallsyms;
 pub mod kernel;
 pub mod lines;
 pub mod link;
 pub mod memory;
 pub mod netns;
+pub mod network;
 pub mod oom_log;
 pub mod oom_paths;
 pub mod oom_record;

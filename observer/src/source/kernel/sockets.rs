@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Duration, Instant},
 };
 
 use aya::Ebpf;
@@ -12,15 +11,8 @@ use observer_ebpf::abi::socket::{Counted, Socket as Raw};
 use super::{bpf_sys, iterator, maps::Array, socket::Decoder};
 use crate::{
     snapshot::tcp::{SocketTotals, Sockets},
-    source::netns::{self, Namespace, Visit},
+    source::netns::{Known, Visit},
 };
-
-/// Namespaces that are read at most: each read walks the kernel's whole table of connections.
-const MAX_NAMESPACES: usize = 64;
-/// Between two looks for new namespaces that nothing points to.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Between two looks when a namespace shows traffic that was not found yet.
-const LOOK_SOON: Duration = Duration::from_millis(500);
 
 /// Reader of sockets.
 #[derive(Debug)]
@@ -29,9 +21,7 @@ pub(super) struct Reader {
     counted: Array<u64>,
     decoder: Decoder,
     max_sockets: usize,
-    own: Namespace,
-    others: Vec<Namespace>,
-    looked: Option<Instant>,
+    known: Known,
 }
 
 impl Reader {
@@ -42,15 +32,13 @@ impl Reader {
             counted: Array::open(ebpf, "obs_tcp_counted")?,
             decoder,
             max_sockets,
-            own: netns::own()?,
-            others: Vec::new(),
-            looked: None,
+            known: Known::new()?,
         })
     }
 
     /// Reads all sockets; `active` are the namespaces in which connections were seen.
     pub(super) fn read(&mut self, active: impl Iterator<Item = u64>) -> io::Result<Sockets> {
-        self.look_for_namespaces(active);
+        self.known.look(active);
         let before = self.counts()?;
         let reads = self.read_all()?;
         let after = self.counts()?;
@@ -58,7 +46,6 @@ impl Reader {
             std::array::from_fn(|i| after.get(i).zip(before.get(i)).map_or(0, |(a, b)| a - b));
         let (list, other) = self.select(reads.records);
         let list = list.iter().map(|(netns, raw)| self.decoder.socket(*netns, raw)).collect();
-        let not_read = reads.failed + self.others.len().saturating_sub(MAX_NAMESPACES) as u64;
         Ok(Sockets {
             list,
             other,
@@ -66,28 +53,17 @@ impl Reader {
             time_wait,
             syn_recv,
             namespaces: reads.done,
-            namespaces_not_read: not_read,
+            namespaces_not_read: reads.failed + self.known.not_visited(),
         })
-    }
-
-    fn look_for_namespaces(&mut self, mut active: impl Iterator<Item = u64>) {
-        let age = self.looked.map(|at| at.elapsed());
-        let known = |inode| inode == self.own.inode || self.others.iter().any(|n| n.inode == inode);
-        let due = age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && active.any(|inode| !known(inode)));
-        if due {
-            self.others = netns::others(&self.own);
-            self.looked = Some(Instant::now());
-        }
     }
 
     fn read_all(&self) -> io::Result<Reads> {
         let mut reads = Reads::default();
         let (records, bytes) = (&mut reads.records, &mut reads.bytes);
-        let others = self.others.get(..MAX_NAMESPACES.min(self.others.len())).unwrap_or_default();
-        let visits = netns::visit(&self.own, others, |namespace| {
-            iterator::read(self.link.as_fd(), bytes, |raw| records.push((namespace.inode, raw)))
-        })?;
-        for (place, visit) in visits.into_iter().enumerate() {
+        let visits = self
+            .known
+            .visit(|namespace| iterator::read(self.link.as_fd(), bytes, |raw| records.push((namespace.inode, raw))))?;
+        for (place, (_, visit)) in visits.into_iter().enumerate() {
             match visit {
                 Visit::Read(()) => reads.done += 1,
                 Visit::Gone => {}

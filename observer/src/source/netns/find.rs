@@ -15,7 +15,12 @@ const MAX_MOUNT_NAMESPACES: usize = 128;
 /// The namespace of the calling thread.
 pub fn own() -> io::Result<Namespace> {
     let path = PathBuf::from("/proc/thread-self/ns/net");
-    Ok(Namespace { inode: fs::metadata(&path)?.ino(), name: None, pid: Some(std::process::id()), paths: vec![path] })
+    Ok(Namespace {
+        inode: fs::metadata(&path)?.ino(),
+        names: Vec::new(),
+        pid: Some(std::process::id()),
+        paths: vec![path],
+    })
 }
 
 /// All others that can be found, each once: namespaces that are mounted somewhere, and those that a process is in.
@@ -51,11 +56,12 @@ struct Found {
 impl Found {
     fn add(&mut self, inode: u64, path: PathBuf, name: Option<crate::snapshot::Name>, pid: Option<u32>) {
         let place = *self.places.entry(inode).or_insert_with(|| {
-            self.list.push(Namespace { inode, name: None, pid: None, paths: Vec::new() });
+            self.list.push(Namespace { inode, names: Vec::new(), pid: None, paths: Vec::new() });
             self.list.len() - 1
         });
         let Some(namespace) = self.list.get_mut(place) else { return };
-        namespace.name = namespace.name.take().or(name);
+        // The same mount is seen from many mount namespaces.
+        namespace.names.extend(name.filter(|name| !namespace.names.contains(name)));
         namespace.pid = namespace.pid.or(pid);
         if namespace.paths.len() < MAX_PATHS {
             namespace.paths.push(path);
@@ -98,14 +104,12 @@ mod tests {
     #[test]
     fn a_name_comes_from_a_mount_and_a_process_from_proc() {
         let mut found = Found::default();
-        found.add(5, "/run/netns/blue".into(), Some("blue".into()), None);
+        (0..2).for_each(|_| found.add(5, "/run/netns/blue".into(), Some("blue".into()), None));
         (1..9).for_each(|pid| found.add(5, format!("/proc/{pid}/ns/net").into(), None, Some(pid)));
         found.add(6, "/proc/9/ns/net".into(), None, Some(9));
         let [blue, other] = found.list.as_slice() else { panic!("{:?}", found.list) };
-        assert_eq!(
-            (blue.name.as_ref().map(|n| n.as_str()), blue.pid, blue.paths.len()),
-            (Some("blue"), Some(1), MAX_PATHS)
-        );
-        assert_eq!((other.inode, other.name.as_ref(), other.pid), (6, None, Some(9)));
+        let blue_is = (blue.names.as_slice(), blue.pid, blue.paths.len());
+        assert_eq!(blue_is, (["blue".into()].as_slice(), Some(1), MAX_PATHS));
+        assert_eq!((other.inode, other.names.len(), other.pid), (6, 0, Some(9)));
     }
 }

@@ -1,6 +1,7 @@
 //! Network namespaces of the host: finding them, and reading something inside each.
 
 mod find;
+mod known;
 mod mounts;
 
 use std::{fs::File, io, os::unix::fs::MetadataExt, path::PathBuf};
@@ -15,6 +16,7 @@ use nix::{
 };
 
 pub use find::{others, own};
+pub use known::Known;
 
 use crate::snapshot::Name;
 
@@ -28,8 +30,8 @@ const MAX_PATHS: usize = 4;
 pub struct Namespace {
     /// Its inode, as `readlink /proc/PID/ns/net` shows it.
     pub inode: u64,
-    /// The name that `ip netns` or a container runtime gave it: the last part of the path that it is mounted on.
-    pub name: Option<Name>,
+    /// Names that `ip netns` or a container runtime gave it: the last part of each path that it is mounted on.
+    pub names: Vec<Name>,
     /// The first process that was found in it, in the PID namespace of observer.
     pub pid: Option<u32>,
     /// Paths that led to it, the most durable first.
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_path_that_leads_elsewhere_is_not_entered() {
-        let at = |path: &str, inode| Namespace { inode, name: None, pid: None, paths: vec![path.into()] };
+        let at = |path: &str, inode| Namespace { inode, names: Vec::new(), pid: None, paths: vec![path.into()] };
         let zero = std::fs::metadata("/dev/zero").unwrap().ino();
         for gone in [at("/proc/self/ns/net", 1), at("/dev/zero", zero), at("/proc/self/ns/none", 1)] {
             assert_eq!(gone.enter().unwrap_err().kind(), io::ErrorKind::NotFound, "{gone:?}");
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn each_is_visited_in_order_and_the_own_one_first() {
         let own = own().unwrap();
-        let gone = Namespace { inode: 1, name: None, pid: None, paths: Vec::new() };
+        let gone = Namespace { inode: 1, names: Vec::new(), pid: None, paths: Vec::new() };
         let visits = visit(&own, &[gone], |namespace| Ok(namespace.inode)).unwrap();
         assert!(matches!(visits.as_slice(), [Visit::Read(inode), Visit::Gone] if *inode == own.inode), "{visits:?}");
     }

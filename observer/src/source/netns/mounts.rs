@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
 
-use crate::{snapshot::Name, source::lines::number};
+use crate::{
+    snapshot::Name,
+    source::lines::{number, unescape},
+};
 
 /// A mounted network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,26 +29,8 @@ pub(super) fn namespaces(text: &[u8]) -> impl Iterator<Item = Mount> {
     text.split(|b| *b == b'\n').filter_map(|line| {
         let mut fields = line.split(|b| *b == b' ').skip(3);
         let inode = number(fields.next()?.strip_prefix(b"net:[")?.strip_suffix(b"]")?)?;
-        Some(Mount { inode, point: unescape(fields.next()?) })
+        Some(Mount { inode, point: PathBuf::from(OsString::from_vec(unescape(fields.next()?))) })
     })
-}
-
-/// Space, tab, line end and backslash stand as three octal digits (`mangle` in the kernel's fs/seq_file.c).
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..3).filter(|_| *first == b'\\').and_then(octal);
-        out.push(digits.unwrap_or(*first));
-        rest = if digits.is_some() { tail.get(3..).unwrap_or_default() } else { tail };
-    }
-    PathBuf::from(OsString::from_vec(out))
-}
-
-fn octal(digits: &[u8]) -> Option<u8> {
-    let value =
-        digits.iter().try_fold(0u32, |sum, d| matches!(d, b'0'..=b'7').then(|| sum * 8 + u32::from(d - b'0')))?;
-    u8::try_from(value).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! The namespaces that were found the last time, and when to look again: looking goes through all of /proc.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use super::{Namespace, Visit, others, own, visit};
+
+/// Namespaces that are visited at most, beside the own one.
+const MAX_VISITS: usize = 64;
+/// Between two looks for new namespaces that nothing points to.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Between two looks when a namespace shows traffic that was not found yet.
+const LOOK_SOON: Duration = Duration::from_millis(500);
+
+/// Network namespaces that are known.
+#[derive(Debug)]
+pub struct Known {
+    own: Namespace,
+    others: Vec<Namespace>,
+    looked: Option<Instant>,
+}
+
+impl Known {
+    /// Knows the namespace of the calling thread so far.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { own: own()?, others: Vec::new(), looked: None })
+    }
+
+    /// Looks for the others, if it is time to; `active` are inodes of namespaces in which something was seen.
+    pub fn look(&mut self, mut active: impl Iterator<Item = u64>) {
+        let age = self.looked.map(|at| at.elapsed());
+        let known = |inode| inode == self.own.inode || self.others.iter().any(|n| n.inode == inode);
+        if age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && active.any(|inode| !known(inode))) {
+            self.others = others(&self.own);
+            self.looked = Some(Instant::now());
+        }
+    }
+
+    /// Runs `read` in each that is known, in the own one first, on one thread of its own, which ends afterwards: what is
+    /// opened on it belongs to the namespace that it is in.
+    pub fn visit<T: Send>(
+        &self,
+        read: impl FnMut(&Namespace) -> io::Result<T> + Send,
+    ) -> io::Result<Vec<(&Namespace, Visit<T>)>> {
+        let others = self.others.get(..MAX_VISITS).unwrap_or(&self.others);
+        let visits = visit(&self.own, others, read)?;
+        Ok(std::iter::once(&self.own).chain(others).zip(visits).collect())
+    }
+
+    /// How many are known and are not visited, because there are too many.
+    pub fn not_visited(&self) -> u64 {
+        self.others.len().saturating_sub(MAX_VISITS) as u64
+    }
+}
