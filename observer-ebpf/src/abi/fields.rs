@@ -72,6 +72,11 @@ macro_rules! for_each_kernel_field {
             SK_TXHASH, "socket", "sock", "sk_txhash", 4;
             SK_WMEM_QUEUED, "socket", "sock", "sk_wmem_queued", 4;
             SK_RX_IFINDEX, "socket", "sock", "sk_rx_dst_ifindex", 4;
+            SK_DST, "socket", "sock", "sk_dst_cache", 8;
+            DST_DEV, "socket", "dst_entry", "dev", 8;
+            DST_XFRM, "socket", "dst_entry", "xfrm", 8;
+            XFRM_SPI, "socket", "xfrm_state", "id.spi", 4;
+            DEV_IFINDEX, "socket", "net_device", "ifindex", 4;
             ICSK_PMTU, "socket", "inet_connection_sock", "icsk_pmtu_cookie", 4;
             ICSK_CA_OPS, "socket", "inet_connection_sock", "icsk_ca_ops", 8;
             CA_NAME, "socket", "tcp_congestion_ops", "name", 16;

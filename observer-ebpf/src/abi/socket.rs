@@ -100,6 +100,10 @@ pub struct Socket {
     pub txhash: u32,
     /// Interface that the last packet came in by; 0 if none.
     pub rx_ifindex: u32,
+    /// Interface that its packets go out by; 0 if it has no route at the moment.
+    pub tx_ifindex: u32,
+    /// SPI of the first security association that its packets go through, in network order; 0 if none.
+    pub tx_spi: u32,
     /// `AF_INET` or `AF_INET6`.
     pub family: u16,
     /// Local port.
@@ -139,4 +143,4 @@ pub enum Counted {
 /// Length of the map of [`Counted`].
 pub const COUNTED: u32 = 3;
 
-plain!(Socket = 280);
+plain!(Socket = 288);

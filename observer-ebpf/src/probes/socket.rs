@@ -135,6 +135,8 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
         wmem_queued = word(&offsets::SK_WMEM_QUEUED);
         txhash = word(&offsets::SK_TXHASH);
         rx_ifindex = word(&offsets::SK_RX_IFINDEX);
+        tx_ifindex = route_field(tp, &offsets::DST_DEV, &offsets::DEV_IFINDEX);
+        tx_spi = route_field(tp, &offsets::DST_XFRM, &offsets::XFRM_SPI);
         family = short(&offsets::SK_FAMILY);
         local_port = short(&offsets::SK_NUM);
         remote_port = u16::from_be(short(&offsets::SK_DPORT));
@@ -162,6 +164,13 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
 fn inode(tp: *const c_void) -> u64 {
     // `struct socket_alloc` begins with the socket and goes on beyond what the pointer's type allows.
     pointer(tp, &offsets::SK_SOCKET).and_then(|socket| far_field(socket, &offsets::SOCKET_INO)).unwrap_or(0)
+}
+
+/// A word of what the socket's route points to; 0 if there is no route, or no such pointer.
+#[inline(always)]
+fn route_field(tp: *const c_void, pointer_in_route: &'static u32, offset: &'static u32) -> u32 {
+    let route = pointer(tp, &offsets::SK_DST).filter(|route| !route.is_null());
+    route.and_then(|route| far_field(route, pointer_in_route)).and_then(|to| far_field(to, offset)).unwrap_or(0)
 }
 
 #[inline(always)]

@@ -57,6 +57,7 @@ fn an_open_socket_has_the_numbers_of_tcp_info() {
                 ((local.ip(), local.port()), (peer.ip(), peer.port()))
             });
             assert_eq!((found.state, found.uid, found.inode), (State::Established, 0, inode(socket)));
+            assert_eq!((found.tx_ifindex, found.tx_spi), (Some(1), None), "loopback, and no IPsec");
             let owner = found.owner.as_ref().expect("this process holds it");
             assert_eq!(owner.pid, std::process::id());
             let seen = &found.info;

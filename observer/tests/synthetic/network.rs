@@ -25,6 +25,9 @@ pub(super) fn tcp(n: u64) -> Tcp {
         cgroup: None,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),
+        tx_ifindex: Some(2),
+        txhash: Some(0x1000 + i as u32),
+        tx_spi: None,
         info: TcpInfo {
             bytes_acked: Some(n * 30 * MIB / i),
             bytes_sent: Some(n * 31 * MIB / i),

@@ -62,6 +62,9 @@ pub(super) fn full() -> Snapshot {
         cgroup: id,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),
+        tx_ifindex: Some(3),
+        txhash: Some(4),
+        tx_spi: Some(5),
         info: TcpInfo { bytes_acked: Some(9), cwnd: Some(10), ..TcpInfo::default() },
     };
     let probe = |state| Probe {
@@ -308,6 +311,9 @@ prop_compose! {
             cgroup: None,
             congestion: None,
             rx_ifindex: None,
+            tx_ifindex: None,
+            txhash: None,
+            tx_spi: None,
             info: TcpInfo { bytes_acked, ..TcpInfo::default() },
         };
         let some = stall.map(|(avg10, total_seconds)| Stall { avg10, total_seconds, ..Stall::default() });

@@ -90,6 +90,17 @@ pub struct Socket {
     /// Index of the interface, in its network namespace, that its last packet came in by.
     #[serde(default)]
     pub rx_ifindex: Option<u32>,
+    /// Index of the interface, in its network namespace, that its packets go out by: the tunnel's where the route leads
+    /// through one. `None` while it has no route. Source: `sk_dst_cache`.
+    #[serde(default)]
+    pub tx_ifindex: Option<u32>,
+    /// Hash that its packets carry, by which those of a tunnel are known again outside of it; a new one after a
+    /// retransmission time-out. Source: `sk_txhash`.
+    #[serde(default)]
+    pub txhash: Option<u32>,
+    /// SPI of the security association that its packets go through, where an IPsec policy applies to its route.
+    #[serde(default)]
+    pub tx_spi: Option<u32>,
     /// What the kernel counts; each `None` that this kernel does not have.
     pub info: TcpInfo,
 }
@@ -118,6 +129,9 @@ impl Socket {
             cgroup: None,
             congestion: None,
             rx_ifindex: None,
+            tx_ifindex: None,
+            txhash: None,
+            tx_spi: None,
             info: TcpInfo::default(),
         }
     }

@@ -38,7 +38,10 @@ impl Decoder {
             owner: None,
             cgroup: super::cgroup(raw.cgroup),
             congestion: (!congestion.is_empty()).then_some(congestion),
-            rx_ifindex: (raw.rx_ifindex != 0).then_some(raw.rx_ifindex),
+            rx_ifindex: known(raw.rx_ifindex),
+            tx_ifindex: known(raw.tx_ifindex),
+            txhash: known(raw.txhash),
+            tx_spi: known(u32::from_be(raw.tx_spi)),
             info,
         }
     }
@@ -90,6 +93,11 @@ impl Decoder {
             advmss: Some(raw.advmss.into()),
         }
     }
+}
+
+/// A number that is never 0 where it is known.
+fn known(number: u32) -> Option<u32> {
+    (number != 0).then_some(number)
 }
 
 /// Ticks of the three chronos, with what the running one has not yet been given. The first is the sum of all three, as
