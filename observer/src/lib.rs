@@ -5,6 +5,7 @@
 //! `diagnose` do no I/O and read no clock.
 
 pub mod cli;
+pub mod config;
 pub mod diagnose;
 pub mod elf;
 pub mod model;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use observer::{
-    diagnose::{Diagnosis, RULES, diagnose},
+    diagnose::{Diagnosis, RULES, Thresholds, diagnose},
     model::Model,
     output::{
         json,
@@ -76,7 +76,7 @@ fn models(name: &str) -> Vec<Model> {
 }
 
 fn diagnosis(name: &str) -> Diagnosis {
-    diagnose(&models(name))
+    diagnose(&models(name), &Thresholds::default())
 }
 
 /// Asserts that `found` has every value of `expected`.
@@ -100,7 +100,7 @@ fn assert_has(found: &Value, expected: &Value, at: &str) {
 fn models_and_findings_are_what_they_were() {
     for (name, _) in RECORDINGS {
         let models = models(name);
-        let findings = diagnose(&models);
+        let findings = diagnose(&models, &Thresholds::default());
         let text = serde_json::to_string(&serde_json::json!({ "models": models, "diagnosis": findings })).unwrap();
         let path = folder(name).join(EXPECTED);
         if std::env::var_os("UPDATE_RECORDINGS").is_some() {
@@ -149,7 +149,7 @@ fn every_recording_is_played_and_small() {
 fn every_output_takes_every_recording() {
     for (name, _) in RECORDINGS {
         let (models, snapshots) = (models(name), snapshots(name));
-        let diagnosis = diagnose(&models);
+        let diagnosis = diagnose(&models, &Thresholds::default());
         let model = models.last().unwrap();
         for section in [None, Some(Section::Memory), Some(Section::Oom), Some(Section::Tcp), Some(Section::Tunnels)] {
             let report = Report { model, diagnosis: &diagnosis, section };

@@ -1,5 +1,6 @@
 //! The command line: what may be asked, one file a subcommand.
 
+pub mod config;
 pub mod doctor;
 mod duration;
 mod interrupt;
@@ -20,6 +21,7 @@ pub mod watched;
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -54,6 +56,9 @@ pub struct Global {
     /// Print no colors; the variable NO_COLOR does the same
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Take the thresholds of findings from this file; without it from /etc/observer/observer.toml, if there is one
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
 }
 
 /// The commands.
@@ -71,6 +76,8 @@ pub enum Command {
     Record(record::Args),
     /// Say why the OOM killer killed, from the kernel's log
     Oom(oom::Args),
+    /// Print the thresholds that are in effect, as a configuration file
+    Config(config::Args),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 wrong usage; 130 interrupted.\n\
@@ -106,6 +113,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Doctor(args)) => doctor::run(args, global),
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Oom(args)) => oom::run(args, global),
+        Some(Command::Config(args)) => config::run(args, global),
         None if io::stdout().is_terminal() && io::stdin().is_terminal() => top::run(&top::Args::default(), global),
         None => report::run(&report::Args::default(), global),
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Global, duration, live::Live, print, replay, stacks};
+use super::{Global, config, duration, live::Live, print, replay, stacks};
 use crate::{
     diagnose::diagnose,
     model::Model,
@@ -71,6 +71,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     if args.stacks.stacks {
         return stacks::run(args, global);
     }
+    let thresholds = config::thresholds(global)?;
     let model = match &args.replay {
         Some(path) => {
             let (before, now) = replay::ends(path, args.begin, args.end)?;
@@ -81,7 +82,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
             Err(signal) => return Ok(super::interrupted(signal)),
         },
     };
-    let diagnosis = diagnose(std::slice::from_ref(&model));
+    let diagnosis = diagnose(std::slice::from_ref(&model), &thresholds);
     let report = Report { model: &model, diagnosis: &diagnosis, section: args.section };
     let text = if args.json {
         json::document(&report, io::stdout().is_terminal())? + "\n"

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Global, duration,
+    Global, config, duration,
     watched::{self, Watched},
 };
 use crate::output::{
@@ -45,15 +45,16 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    let exporter = Exporter::new(args.top.into()).judging_by(config::thresholds(global)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let code = runtime.block_on(serve(args));
+    let code = runtime.block_on(serve(args, exporter));
     // What is still being encoded has nobody left to read it.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
+async fn serve(args: &Args, exporter: Exporter) -> anyhow::Result<ExitCode> {
     // The port comes first: whoever gets none should not have loaded programs into the kernel.
     let listener = TcpListener::bind(args.listen).await.map_err(|e| cannot_listen(args.listen, &e))?;
     let at = listener.local_addr().context("asking for the address that is listened on")?;
@@ -62,7 +63,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
 
     let watch = args.watch.clone();
     let pace = Pace { interval: args.interval, min_age: MIN_AGE };
-    let (sampler, thread) = Sampler::start(move || Watched::new(&watch), Exporter::new(args.top.into()), pace)
+    let (sampler, thread) = Sampler::start(move || Watched::new(&watch), exporter, pace)
         .context("starting the thread that takes snapshots")?;
 
     println!("observer: metrics at http://{at}/metrics");

@@ -13,7 +13,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 
 use super::{
-    Global, duration,
+    Global, config, duration,
     recorded::Recorded,
     watched::{self, Watched},
 };
@@ -67,6 +67,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         mouse: !args.no_mouse,
         theme: Theme::from_environment(global.no_color, |name| env::var(name).ok()),
         zone: TimeZone::system(),
+        thresholds: config::thresholds(global)?,
     };
     let watch = args.watch.clone();
     let feed = match args.replay.clone() {

@@ -23,6 +23,7 @@ mod slab_growth;
 mod swap_thrash;
 #[cfg(test)]
 mod testing;
+pub mod thresholds;
 mod tmpfs_growth;
 mod trapped_memory;
 mod unexplained_memory;
@@ -30,6 +31,8 @@ mod watermark_boost;
 mod zombie_cgroups;
 
 use serde::{Deserialize, Serialize};
+
+pub use thresholds::{Configured, Thresholds};
 
 use crate::{
     model::{Model, tcp::Connection},
@@ -74,12 +77,23 @@ pub struct Rule {
 pub struct Window<'a> {
     newest: &'a Model,
     all: &'a [Model],
+    thresholds: &'a Thresholds,
 }
 
 impl<'a> Window<'a> {
-    /// A window; `None` if there is no model.
+    /// A window that is judged by the default thresholds; `None` if there is no model.
     pub fn new(models: &'a [Model]) -> Option<Self> {
-        models.last().map(|newest| Self { newest, all: models })
+        Self::by(models, &thresholds::DEFAULTS)
+    }
+
+    /// A window; `None` if there is no model.
+    pub fn by(models: &'a [Model], thresholds: &'a Thresholds) -> Option<Self> {
+        models.last().map(|newest| Self { newest, all: models, thresholds })
+    }
+
+    /// The thresholds that it is judged by.
+    pub fn thresholds(&self) -> &'a Thresholds {
+        self.thresholds
     }
 
     /// The newest model.
@@ -177,6 +191,8 @@ pub struct Diagnosis {
     pub undecided: Vec<Undecided>,
     /// What limits each open connection, in the order of the model's list.
     pub flows: Vec<flow::Verdict>,
+    /// The thresholds that it rests on, where they are not the default ones.
+    pub configured: Configured,
 }
 
 impl Diagnosis {
@@ -198,9 +214,9 @@ pub struct Undecided {
 }
 
 /// Runs every rule over the models, newest last.
-pub fn diagnose(models: &[Model]) -> Diagnosis {
-    let mut diagnosis = Diagnosis::default();
-    let Some(window) = Window::new(models) else { return diagnosis };
+pub fn diagnose(models: &[Model], thresholds: &Thresholds) -> Diagnosis {
+    let mut diagnosis = Diagnosis { configured: Configured::new(thresholds), ..Diagnosis::default() };
+    let Some(window) = Window::by(models, thresholds) else { return diagnosis };
     for rule in RULES {
         match (rule.check)(&window) {
             Outcome::Quiet => {}
@@ -210,7 +226,7 @@ pub fn diagnose(models: &[Model]) -> Diagnosis {
             }
         }
     }
-    diagnosis.flows = flow::verdicts(&window, &flow::Thresholds::default());
+    diagnosis.flows = flow::verdicts(&window);
     diagnosis.findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     diagnosis
 }

@@ -10,7 +10,7 @@ use super::{
     report::{Report, Section},
 };
 use crate::{
-    diagnose::{Diagnosis, Finding, Undecided, oom::Explanation},
+    diagnose::{Configured, Diagnosis, Finding, Undecided, oom::Explanation},
     model::{Model, interval::Interval},
     snapshot::{
         Host, Stamp,
@@ -34,6 +34,8 @@ struct Document<'a> {
     stamp: Stamp,
     host: &'a Host,
     interval: Option<Interval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configured: Option<&'a Configured>,
     findings: &'a [Finding],
     undecided: &'a [Undecided],
     #[serde(flatten)]
@@ -167,6 +169,7 @@ pub fn document(report: &Report<'_>, indented: bool) -> serde_json::Result<Strin
         stamp: model.stamp,
         host: &model.host,
         interval: model.interval,
+        configured: Some(&diagnosis.configured).filter(|c| c.file.is_some() || !c.changed.is_empty()),
         findings: &diagnosis.findings,
         undecided: &diagnosis.undecided,
         parts: Parts::of(model, diagnosis, section),

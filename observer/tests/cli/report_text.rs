@@ -1,7 +1,7 @@
 //! The report as text and as JSON, on hosts with everything and with nothing.
 
 use observer::{
-    diagnose::{Diagnosis, Evidence, Finding, Severity, Undecided, diagnose},
+    diagnose::{Diagnosis, Evidence, Finding, Severity, Thresholds, Undecided, diagnose},
     model::Model,
     output::{
         json,
@@ -40,7 +40,10 @@ fn diagnosis() -> Diagnosis {
 
 /// What limits the connections of the busy host, and nothing else.
 fn limits() -> Diagnosis {
-    Diagnosis { flows: diagnose(std::slice::from_ref(&everything())).flows, ..Diagnosis::default() }
+    Diagnosis {
+        flows: diagnose(std::slice::from_ref(&everything()), &Thresholds::default()).flows,
+        ..Diagnosis::default()
+    }
 }
 
 /// The last second of a host.

@@ -1,7 +1,7 @@
 //! A recording of a real run replays to the same model, value for value.
 
 use observer::{
-    diagnose::diagnose,
+    diagnose::{Thresholds, diagnose},
     model::Model,
     recording::{Meta, Reader, Writer},
     snapshot::Snapshot,
@@ -50,7 +50,8 @@ fn a_recording_made_under_load_replays_to_the_same_model() {
         assert_eq!(models[0], models[1], "interval {n}");
         let json = [0, 1].map(|i| serde_json::to_string(&models[i]).unwrap());
         assert_eq!(json[0], json[1], "interval {n}");
-        let findings = [0, 1].map(|i| format!("{:?}", diagnose(std::slice::from_ref(&models[i]))));
+        let findings =
+            [0, 1].map(|i| format!("{:?}", diagnose(std::slice::from_ref(&models[i]), &Thresholds::default())));
         assert_eq!(findings[0], findings[1], "interval {n}");
     }
     assert!(live.last().unwrap().oom.as_ref().unwrap().kills > live[0].oom.as_ref().unwrap().kills);

@@ -201,6 +201,7 @@ impl Serialize for Verdict {
 }
 
 /// Judges every connection of the newest model, in its order.
-pub fn verdicts(window: &Window<'_>, thresholds: &Thresholds) -> Vec<Verdict> {
+pub fn verdicts(window: &Window<'_>) -> Vec<Verdict> {
+    let thresholds = &window.thresholds().flow;
     observed(window, thresholds.look_back_seconds).iter().map(|row| judge::judge(row, thresholds)).collect()
 }

@@ -1,4 +1,4 @@
-use super::super::{Limit, Thresholds, Verdict, verdicts};
+use super::super::{Limit, Verdict, verdicts};
 use crate::{
     diagnose::{
         Window,
@@ -57,7 +57,7 @@ fn judged(at: impl Fn(u64, &mut TcpInfo)) -> Verdict {
         })
         .collect();
     let models = models(&snapshots);
-    verdicts(&Window::new(&models).unwrap(), &Thresholds::default()).remove(0)
+    verdicts(&Window::new(&models).unwrap()).remove(0)
 }
 
 #[test]

@@ -39,7 +39,7 @@ use std::{
 use axum::body::Bytes;
 
 use crate::{
-    diagnose::{Diagnosis, diagnose},
+    diagnose::{Diagnosis, Thresholds, diagnose},
     model::Model,
     snapshot::Snapshot,
 };
@@ -121,6 +121,7 @@ pub struct Exporter {
     before: Option<Snapshot>,
     window: Vec<Model>,
     diagnosis: Diagnosis,
+    thresholds: Thresholds,
     own: Own,
 }
 
@@ -132,8 +133,15 @@ impl Exporter {
             before: None,
             window: Vec::new(),
             diagnosis: Diagnosis::default(),
+            thresholds: Thresholds::default(),
             own: Own::new(),
         }
+    }
+
+    /// The same, judged by these thresholds.
+    #[must_use]
+    pub fn judging_by(self, thresholds: Thresholds) -> Self {
+        Self { thresholds, ..self }
     }
 
     /// Takes a snapshot that took `took` to take.
@@ -161,7 +169,7 @@ impl Exporter {
             // The first snapshot, or the first of another boot: rules say what they lack.
             self.before = Some(now.clone());
             self.window.clear();
-            self.diagnosis = diagnose(std::slice::from_ref(&model));
+            self.diagnosis = diagnose(std::slice::from_ref(&model), &self.thresholds);
             return model;
         };
         let early = self.window.len() < EARLY_MODELS;
@@ -175,7 +183,7 @@ impl Exporter {
         while self.window.len() > WINDOW_MODELS || (seconds > WINDOW_SECONDS && self.window.len() > 1) {
             seconds -= self.window.remove(0).interval.map_or(0.0, |i| i.seconds);
         }
-        self.diagnosis = diagnose(&self.window);
+        self.diagnosis = diagnose(&self.window, &self.thresholds);
         model
     }
 }

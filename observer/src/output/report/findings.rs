@@ -15,6 +15,9 @@ pub(super) fn write(out: &mut String, page: &Page<'_>, diagnosis: &Diagnosis) {
     }
     diagnosis.findings.iter().for_each(|f| finding(out, page, f));
     diagnosis.undecided.iter().for_each(|u| undecided(out, page, u));
+    if let Some(sentence) = diagnosis.configured.sentence() {
+        page.style.paragraph(out, "  ", 4, &sentence);
+    }
 }
 
 fn finding(out: &mut String, page: &Page<'_>, finding: &Finding) {

@@ -27,7 +27,7 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::snapshot::Name;
+use crate::{diagnose::Thresholds, snapshot::Name};
 
 /// How the screen is to be.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct Options {
     pub theme: Theme,
     /// Time zone of times of day.
     pub zone: TimeZone,
+    /// What findings and verdicts rest on.
+    pub thresholds: Thresholds,
 }
 
 /// Why the screen has ended.
@@ -142,9 +144,9 @@ impl App {
         };
         Self {
             screen: Screen::new(options.pane),
+            timeline: Timeline::new(options.thresholds.clone()),
             options,
             feed,
-            timeline: Timeline::default(),
             status,
             newest: Position::default(),
             facts: Facts::default(),

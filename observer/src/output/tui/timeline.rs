@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::trend::Trend;
 use crate::{
-    diagnose::{Diagnosis, diagnose},
+    diagnose::{Diagnosis, Thresholds, diagnose},
     model::Model,
     output::oom::kills::Kills,
     snapshot::{Snapshot, Stamp},
@@ -27,9 +27,15 @@ pub(super) struct Timeline {
     trend: Trend,
     kills: Kills,
     first: Option<Stamp>,
+    thresholds: Thresholds,
 }
 
 impl Timeline {
+    /// One that is judged by these thresholds.
+    pub(super) fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, ..Self::default() }
+    }
+
     /// Adds a snapshot and shows it.
     pub(super) fn push(&mut self, snapshot: Snapshot) {
         self.append(snapshot);
@@ -77,7 +83,7 @@ impl Timeline {
     fn show(&mut self, place: usize) {
         self.shown = place;
         let models = self.models.make_contiguous();
-        self.diagnosis = models.get(..=place).map(diagnose).unwrap_or_default();
+        self.diagnosis = models.get(..=place).map(|models| diagnose(models, &self.thresholds)).unwrap_or_default();
     }
 
     /// The model that is shown; `None` before the first snapshot.

@@ -16,7 +16,7 @@ use std::{
 use observer::{
     diagnose::{
         Window,
-        flow::{Thresholds, Verdict, verdicts},
+        flow::{Verdict, verdicts},
     },
     model::Model,
     source::{host, kernel::Kernel},
@@ -161,7 +161,7 @@ fn judged(kernel: &mut Kernel, path: Path, ends: Ends) -> Option<Verdict> {
         last = now;
     }
     let window = Window::new(&models).expect("there are models");
-    let all = verdicts(&window, &Thresholds::default());
+    let all = verdicts(&window);
     let connections = &models.last().and_then(|m| m.tcp.sockets.as_ref()).expect("sockets are read").list;
     let at = connections.iter().position(|c| c.now.cookie == name).expect("the flow is seen");
     let verdict = all.into_iter().nth(at).expect("every connection is judged");

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use observer::{
-    diagnose::{Diagnosis, Finding, diagnose},
+    diagnose::{Diagnosis, Finding, Thresholds, diagnose},
     model::Model,
     snapshot::Snapshot,
     source::collect::{Collector, Options},
@@ -79,7 +79,7 @@ impl Watch {
 
     /// What the rules say now.
     pub(crate) fn diagnosis(&self) -> Diagnosis {
-        diagnose(&self.models)
+        diagnose(&self.models, &Thresholds::default())
     }
 
     /// Watches until the rule fires and `right` is content with it; emulated machines need time.

@@ -6,7 +6,7 @@
 use std::{fs, path::PathBuf};
 
 use observer::{
-    diagnose::{Diagnosis, diagnose},
+    diagnose::{Diagnosis, Thresholds, diagnose},
     model::Model,
     recording::{Limits, Masker, Meta, Reader, Writer},
     snapshot::Snapshot,
@@ -29,7 +29,7 @@ fn folder(name: &str) -> (PathBuf, bool) {
 /// What the rules say of the snapshots of a recording.
 fn judged(snapshots: &[Snapshot]) -> Diagnosis {
     let models: Vec<Model> = snapshots.windows(2).map(|w| Model::new(&w[1], Some(&w[0]))).collect();
-    diagnose(&models)
+    diagnose(&models, &Thresholds::default())
 }
 
 /// As few of the newest snapshots as still make the rule fire.
