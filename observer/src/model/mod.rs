@@ -21,6 +21,7 @@ pub mod reclaim;
 pub mod retry;
 pub mod shrinker;
 pub mod tcp;
+pub mod tunnel;
 
 pub use interval::Interval;
 
@@ -79,6 +80,9 @@ pub struct Model {
     pub tcp: tcp::Tcp,
     /// Network interfaces.
     pub links: Option<Vec<link::Link>>,
+    /// Tunnels of every network namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnels: Option<tunnel::Tunnels>,
     /// What was and was not seen.
     pub coverage: Coverage,
 }
@@ -139,8 +143,10 @@ impl Model {
             oom_watch: now.oom_watch.clone(),
             tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
+            tunnels: None,
             coverage: now.coverage.clone(),
         };
+        model.tunnels = tunnel::Tunnels::new(now, before, interval, model.tcp.sockets.as_ref());
         // Without an earlier count of reclaims there is no rate of them.
         let reclaim = model.reclaim.as_ref().filter(|_| before.is_some_and(|b| b.reclaim.is_some()));
         if let Some((cgroups, reclaim)) = model.cgroups.as_mut().zip(reclaim) {

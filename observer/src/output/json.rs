@@ -87,6 +87,8 @@ struct Parts<'a> {
     flows: Part<'a, Vec<crate::diagnose::flow::Verdict>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     links: Part<'a, Option<Vec<crate::model::link::Link>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnels: Part<'a, Option<crate::model::tunnel::Tunnels>>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +129,7 @@ impl<'a> Parts<'a> {
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
             flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),
+            tunnels: part(&model.tunnels, any_of(&[Section::Tunnels])),
         }
     }
 }
