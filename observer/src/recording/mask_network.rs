@@ -54,7 +54,9 @@ impl Masker {
             underlay_netns: _,
             underlay_ifindex: _,
             peers,
+            peers_not_listed: _,
             holder,
+            owner_uid: _,
             qdiscs: _,
         } = tunnel;
         self.mask_link_name(name);

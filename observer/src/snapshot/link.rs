@@ -35,6 +35,12 @@ pub struct Link {
     /// Index of the bridge or bond that it belongs to (`IFLA_MASTER`).
     #[serde(default)]
     pub master: Option<u32>,
+    /// Largest packet in bytes that it is given to cut into segments (`IFLA_GSO_MAX_SIZE`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gso_max_size: Option<u32>,
+    /// Largest packet in bytes that received segments are put together to (`IFLA_GRO_MAX_SIZE`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gro_max_size: Option<u32>,
     /// Bytes received.
     pub rx_bytes: u64,
     /// Bytes sent.

@@ -23,10 +23,14 @@ pub struct Tunnel {
     /// Index, in that namespace, of the interface that it is bound to. Source: `IFLA_LINK`, `IFLA_VXLAN_LINK` and such.
     pub underlay_ifindex: Option<u32>,
     /// The other ends: one for a tunnel from point to point, more for VXLAN, WireGuard and IPsec, none where only the
-    /// packets tell (`external`, learning).
+    /// packets tell (`external`, learning). A VXLAN may have a multicast group here.
     pub peers: Vec<Peer>,
+    /// Further peers, beyond the limit of one snapshot.
+    pub peers_not_listed: u64,
     /// For a tun or tap device: who made it, and holds its descriptor. Source: `iff:` in /proc/PID/fdinfo.
     pub holder: Option<Owner>,
+    /// For a tun or tap device: the user who may attach to it, if it was given to one. Source: `IFLA_TUN_OWNER`.
+    pub owner_uid: Option<u32>,
     /// Queues of packets before the tunnel and before its underlay.
     pub qdiscs: Vec<Qdisc>,
 }
@@ -104,6 +108,15 @@ pub struct Outer {
     pub encap_limit: bool,
     /// UDP wrapped around it (FOU, GUE, NAT-T).
     pub udp: bool,
+    /// True if between that UDP and the tunnel there is a GUE header of 4 bytes.
+    pub gue: bool,
+    /// True if what it carries has no Ethernet header although its kind has one by default (VXLAN-GPE, GENEVE with
+    /// `innerprotoinherit`).
+    pub layer3: bool,
+    /// Version of ERSPAN, which decides about its header: 0 none, 1 of 8 bytes, 2 of 12.
+    pub erspan_version: Option<u8>,
+    /// Mark of outer packets, which rules of routing may look at.
+    pub mark: Option<u32>,
 }
 
 /// The other end of a tunnel.

@@ -25,9 +25,9 @@ pub enum SourceError {
         /// What is wrong with it, and where.
         problem: Malformed,
     },
-    /// rtnetlink refused or garbled an answer.
-    #[error("rtnetlink: {0}")]
-    Netlink(String),
+    /// Netlink refused or garbled an answer.
+    #[error(transparent)]
+    Netlink(#[from] super::netlink::NetlinkError),
     /// The host has no memory controller that could be read.
     #[error("{0}")]
     NoMemoryController(String),

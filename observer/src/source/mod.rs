@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod lines;
 pub mod link;
 pub mod memory;
+pub mod netlink;
 pub mod netns;
 pub mod network;
 pub mod oom_log;
@@ -36,6 +37,7 @@ pub mod recording;
 pub mod symbols;
 pub mod tcp;
 pub mod tcp_memory;
+pub mod tunnel;
 
 pub use collect::{Collector, Options};
 pub use error::{Malformed, SourceError};
