@@ -149,8 +149,12 @@ impl Source {
     pub const LINKS: &'static str = "rtnetlink";
     /// Fills `network`.
     pub const NETWORK: &'static str = "network namespaces";
-    /// Parts of `network`; listed only where one is missing.
+    /// Namespaces of `network`; listed only where one could not be entered.
     pub const NETWORK_PARTS: &'static str = "network namespaces, all of them";
+    /// Counters in `network`; listed only where some are missing.
+    pub const NETWORK_FILES: &'static str = "/proc/net of network namespaces";
+    /// Interfaces in `network`; listed only where some are missing.
+    pub const NETWORK_LINKS: &'static str = "interfaces of network namespaces";
     /// Fills `processes`.
     pub const PROCESSES: &'static str = "/proc/PID";
     /// Fills `cgroups`. A file that cgroups lack, or that cannot be read, is a further source: `cgroups memory.pressure`.

@@ -208,19 +208,23 @@ impl Collector {
         if let Some((cpus, softnet)) = snapshot.cpus.as_mut().zip(softnet) {
             cpu::join(cpus, &softnet);
         }
-        snapshot.links =
-            noted(&mut snapshot.coverage, Source::LINKS, || kept(&mut self.links, LinkReader::open, LinkReader::read));
         // A folder that only looks like a host has no namespaces.
+        let mut links = None;
         if self.options.root.is_host() {
             let active: Vec<_> = snapshot.tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
             let network = noted(&mut snapshot.coverage, Source::NETWORK, || {
                 kept(&mut self.network, network::Reader::open, |reader| reader.read(active.into_iter()))
             });
-            if let Some((network, missing)) = network {
-                snapshot.coverage.sources.extend(missing.map(|why| Source::missing(Source::NETWORK_PARTS, why)));
+            if let Some((mut network, missing)) = network {
+                links = network.namespaces.first_mut().and_then(|own| own.links.take());
+                snapshot.coverage.sources.extend(missing);
                 snapshot.network = Some(network);
             }
         }
+        snapshot.links = noted(&mut snapshot.coverage, Source::LINKS, || match links {
+            Some(links) => Ok(links),
+            None => kept(&mut self.links, LinkReader::open, LinkReader::read),
+        });
     }
 
     fn read_cgroups(&mut self, snapshot: &mut Snapshot) {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::SourceError;
 use super::netlink::{
-    Family, Message, Netlink, Problem, Request,
+    Family, Message, Netlink, NetlinkError, Problem, Request,
     attribute::{all, find, name_of, u32_of},
 };
 use super::tunnel;
@@ -39,16 +39,16 @@ impl LinkReader {
 
     /// Every interface, by index.
     pub fn read(&mut self) -> Result<Links, SourceError> {
-        Ok(Links { list: self.read_all()?.into_iter().map(|seen| seen.link).collect() })
+        Ok(Links { list: list(&mut self.netlink)?.into_iter().map(|seen| seen.link).collect() })
     }
+}
 
-    /// Every interface, by index, and the tunnels among them.
-    pub fn read_all(&mut self) -> Result<Vec<Seen>, SourceError> {
-        let mut request = Request::new("RTM_GETLINK", libc::RTM_GETLINK, &[0; IFINFOMSG]);
-        let mut list = self.netlink.list(&mut request, Vec::new, take)?;
-        list.sort_unstable_by_key(|seen| seen.link.index);
-        Ok(list)
-    }
+/// Every interface of the socket's namespace, by index, and the tunnels among them.
+pub fn list(netlink: &mut Netlink) -> Result<Vec<Seen>, NetlinkError> {
+    let mut request = Request::new("RTM_GETLINK", libc::RTM_GETLINK, &[0; IFINFOMSG]);
+    let mut list = netlink.list(&mut request, Vec::new, take)?;
+    list.sort_unstable_by_key(|seen| seen.link.index);
+    Ok(list)
 }
 
 fn take(list: &mut Vec<Seen>, message: Message<'_>) -> Result<ControlFlow<()>, Problem> {

@@ -38,6 +38,21 @@ impl Known {
         }
     }
 
+    /// The one that was the caller's when this was made.
+    pub fn own(&self) -> &Namespace {
+        &self.own
+    }
+
+    /// All others that were found, also those that are too many to be visited.
+    pub fn others(&self) -> &[Namespace] {
+        &self.others
+    }
+
+    /// When they were looked for; what is known of a namespace from before may be of another one.
+    pub fn looked(&self) -> Option<Instant> {
+        self.looked
+    }
+
     /// Runs `read` in each that is known, in the own one first, on one thread of its own, which ends afterwards: what is
     /// opened on it belongs to the namespace that it is in.
     pub fn visit<T: Send>(

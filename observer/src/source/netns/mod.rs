@@ -41,10 +41,15 @@ pub struct Namespace {
 impl Namespace {
     /// Moves the calling thread into it. An error of kind `NotFound` if no path leads to it any more.
     pub fn enter(&self) -> io::Result<()> {
+        setns(self.open()?, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+    }
+
+    /// Opens it, which keeps it alive. An error of kind `NotFound` if no path leads to it any more.
+    pub fn open(&self) -> io::Result<File> {
         let mut last = io::ErrorKind::NotFound.into();
         for path in &self.paths {
-            match enter(path, self.inode) {
-                Ok(()) => return Ok(()),
+            match open_namespace(path, self.inode) {
+                Ok(namespace) => return Ok(namespace),
                 // It ended since it was found, as far as this path can tell.
                 Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => {}
                 Err(e) => last = e,
@@ -56,13 +61,12 @@ impl Namespace {
 
 /// The path may lie in the file system of a container, whose processes decide what is there: nothing is opened before it is
 /// known to be a namespace.
-fn enter(path: &std::path::Path, inode: u64) -> io::Result<()> {
+fn open_namespace(path: &std::path::Path, inode: u64) -> io::Result<File> {
     let found = File::from(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?);
     if found.metadata()?.ino() != inode || fstatfs(&found)?.filesystem_type() != NSFS {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let namespace = File::open(format!("/proc/thread-self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found)))?;
-    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+    File::open(format!("/proc/thread-self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found)))
 }
 
 /// What came of reading in one namespace.

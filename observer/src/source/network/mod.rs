@@ -1,40 +1,54 @@
 //! What each network namespace of the host has of its own, read inside of it.
 
+mod here;
+mod interfaces;
+mod nsid;
+mod problems;
+
 use std::io;
 
 use super::{
-    Malformed, Root, SourceError,
+    SourceError,
     file::Buffer,
-    ip,
-    netns::{self, Known, Visit},
-    tcp,
+    netns::{Known, Visit},
 };
 use crate::snapshot::{
     Name,
+    coverage::Source,
     network::{Namespace, Network},
-    tcp::Owner,
 };
+use interfaces::Around;
+use problems::Problems;
 
 /// Reader of the namespaces.
 #[derive(Debug)]
 pub struct Reader {
     known: Known,
     buffer: Buffer,
+    interfaces: interfaces::Reader,
 }
 
 impl Reader {
     /// Knows the namespace of the calling thread so far.
     pub fn open() -> Result<Self, SourceError> {
         let known = Known::new().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
-        Ok(Self { known, buffer: Buffer::default() })
+        Ok(Self { known, buffer: Buffer::default(), interfaces: interfaces::Reader::default() })
     }
 
-    /// Reads every namespace; `active` are inodes of those in which connections were seen. With it comes why a part of it
-    /// is missing, where one is.
-    pub fn read(&mut self, active: impl Iterator<Item = u64>) -> Result<(Network, Option<Name>), SourceError> {
+    /// Reads every namespace; `active` are inodes of those in which connections were seen. With it comes what is missing,
+    /// and why.
+    pub fn read(&mut self, active: impl Iterator<Item = u64>) -> Result<(Network, Vec<Source>), SourceError> {
         self.known.look(active);
-        let (buffer, mut problem) = (&mut self.buffer, None);
-        let visits = self.known.visit(|namespace| Ok(read_here(namespace, buffer, &mut problem)));
+        let own = self.known.own();
+        let file = own.open().map_err(|e| SourceError::io("open", "/proc/thread-self/ns/net", e))?;
+        let around = Around { own: (own.inode, file), others: self.known.others() };
+        self.interfaces.begin(self.known.looked());
+        let (buffer, interfaces, mut problems) = (&mut self.buffer, &mut self.interfaces, Problems::default());
+        let visits = self.known.visit(|namespace| {
+            let mut here = here::read(namespace, buffer, &mut problems);
+            interfaces.read_here(&mut here, &around, &mut problems);
+            Ok(here)
+        });
         let visits = visits.map_err(|e| SourceError::io("visit", "network namespaces", e))?;
         let found = visits.len() as u64 + self.known.not_visited();
         let mut network = Network { not_read: self.known.not_visited(), ..Network::default() };
@@ -49,8 +63,8 @@ impl Reader {
                 }
             }
         }
-        let missing = refused.map(|e| not_entered(network.not_read, found, &e)).or(problem.map(|e| e.reason()));
-        Ok((network, missing))
+        let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(network.not_read, found, &e)));
+        Ok((network, refused.into_iter().chain(problems.into_sources()).collect()))
     }
 }
 
@@ -60,35 +74,6 @@ fn not_entered(not_read: u64, found: u64, why: &io::Error) -> Name {
         _ => "",
     };
     Name::from(format!("{not_read} of {found} cannot be entered: {why}{remedy}"))
-}
-
-/// Reads the namespace that the thread is in. /proc/net would show the one of the process.
-fn read_here(found: &netns::Namespace, buffer: &mut Buffer, problem: &mut Option<SourceError>) -> Namespace {
-    fn part<T>(
-        buffer: &mut Buffer,
-        problem: &mut Option<SourceError>,
-        path: &str,
-        parse: fn(&[u8]) -> Result<T, Malformed>,
-    ) -> Option<T> {
-        buffer.parse(&Root::default(), path, parse).map_err(|e| problem.get_or_insert(e)).ok()
-    }
-    const SNMP: &str = "/proc/thread-self/net/snmp";
-    Namespace {
-        netns: found.inode,
-        names: found.names.clone(),
-        process: found.pid.and_then(|pid| owner(pid, buffer)),
-        snmp: part(buffer, problem, SNMP, tcp::snmp),
-        netstat: part(buffer, problem, "/proc/thread-self/net/netstat", tcp::netstat),
-        ip: part(buffer, problem, SNMP, ip::v4),
-        // A kernel may have been started without IPv6.
-        ip6: buffer.parse(&Root::default(), "/proc/thread-self/net/snmp6", ip::v6).ok(),
-        ..Namespace::default()
-    }
-}
-
-fn owner(pid: u32, buffer: &mut Buffer) -> Option<Owner> {
-    let comm = |bytes: &[u8]| Ok(Name::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
-    Some(Owner { pid, comm: buffer.parse(&Root::default(), &format!("/proc/{pid}/comm"), comm).ok()? })
 }
 
 #[cfg(test)]
@@ -103,6 +88,8 @@ mod tests {
         assert!(first.own && network.namespaces.iter().filter(|n| n.own).count() == 1);
         assert_eq!(first.process.as_ref().map(|p| p.pid), Some(std::process::id()));
         assert!(first.snmp.is_some() && first.netstat.is_some() && first.ip.is_some());
+        assert!(first.links.as_ref().is_some_and(|links| links.list.iter().any(|l| l.name.as_str() == "lo")));
+        assert!(first.tunnels.is_some());
     }
 
     #[test]
