@@ -117,6 +117,19 @@ macro_rules! for_each_kernel_field {
             TP_ADVMSS, "socket", "tcp_sock", "advmss", 2;
             TP_DSACK_DUPS, "socket", "tcp_sock", "dsack_dups", 4;
             TP_REORD_SEEN, "socket", "tcp_sock", "reord_seen", 4;
+            SKB_LEN, "packet", "sk_buff", "len", 4;
+            SKB_HEAD, "packet", "sk_buff", "head", 8;
+            SKB_DATA, "packet", "sk_buff", "data", 8;
+            SKB_END, "packet", "sk_buff", "end", 4;
+            SKB_NETWORK, "packet", "sk_buff", "network_header", 2;
+            SHINFO_GSO_SIZE, "packet", "skb_shared_info", "gso_size", 2;
+            SHINFO_GSO_SEGS, "packet", "skb_shared_info", "gso_segs", 2;
+            SKB_HASH, "encapsulation", "sk_buff", "hash", 4;
+            SKB_L4_HASH, "encapsulation", "sk_buff", "l4_hash", 0;
+            SKB_SK, "encapsulation", "sk_buff", "sk", 8;
+            SK_COOKIE, "encapsulation", "sock", "__sk_common.skc_cookie.counter", 8;
+            NAPI_DEV, "napi", "napi_struct", "dev", 8;
+            WORK_FUNC, "work", "work_struct", "func", 8;
         }
     };
 }

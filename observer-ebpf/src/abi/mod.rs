@@ -13,6 +13,7 @@ pub mod shrinker;
 pub mod socket;
 pub mod socket_owner;
 pub mod tcp;
+pub mod tunnel;
 
 /// Length of a task's name in the kernel (`TASK_COMM_LEN`), its NUL included.
 pub const COMM_LEN: usize = 16;

@@ -16,6 +16,8 @@ mod socket;
 mod socket_owner;
 mod tcp;
 mod tcp_closed;
+mod tunnel;
+mod tunnel_work;
 
 /// Flag of a map update: only if the key is new.
 const BPF_NOEXIST: u64 = 1;

@@ -69,6 +69,7 @@ impl Masker {
             tcp,
             links,
             network,
+            encapsulation,
             coverage,
         } = snapshot;
         self.mask_host(host);
@@ -102,6 +103,7 @@ impl Masker {
         }
         links.iter_mut().for_each(|links| self.mask_links(links));
         network.iter_mut().for_each(|network| self.mask_network(network));
+        encapsulation.iter_mut().for_each(|encapsulation| self.mask_encapsulation(encapsulation));
         self.mask_tcp(tcp);
         mask_remedies(coverage);
     }

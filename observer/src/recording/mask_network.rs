@@ -2,6 +2,7 @@
 
 use super::mask::Masker;
 use super::mask_names::is_common_link;
+use crate::snapshot::encapsulation::Encapsulation;
 use crate::snapshot::link::Links;
 use crate::snapshot::network::{Namespace, Network};
 use crate::snapshot::tunnel::{Outer, Peer, Policy, Prefix, Route, State, Tunnel, Xfrm};
@@ -28,6 +29,15 @@ impl Masker {
             links.iter_mut().for_each(|links| self.mask_links(links));
             tunnels.iter_mut().flatten().for_each(|tunnel| self.mask_tunnel(tunnel));
             xfrm.iter_mut().for_each(|xfrm| self.mask_xfrm(xfrm));
+        }
+    }
+
+    pub(super) fn mask_encapsulation(&mut self, encapsulation: &mut Encapsulation) {
+        for flow in &mut encapsulation.flows {
+            for header in std::iter::once(&mut flow.inner).chain(&mut flow.outer) {
+                header.source.0 = self.address(header.source.0);
+                header.destination.0 = self.address(header.destination.0);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub mod compaction;
 pub mod container;
 pub mod coverage;
 pub mod cpu;
+pub mod encapsulation;
 pub mod fields;
 pub mod histogram;
 pub mod host;
@@ -85,6 +86,9 @@ pub struct Snapshot {
     /// Network namespaces, with their interfaces, counters and tunnels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<network::Network>,
+    /// Packets on their way through tunnels; `None` also where there is no tunnel. Source: `net:net_dev_start_xmit` and others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encapsulation: Option<encapsulation::Encapsulation>,
     /// What was and was not seen, and what was lost.
     pub coverage: Coverage,
 }

@@ -6,7 +6,7 @@ use super::cgroup::{self, CgroupReader};
 use super::container::Containers;
 use super::cost::{Spent, counted};
 use super::file::{Buffer, Root};
-use super::kernel::{self, Kernel};
+use super::kernel::{self, Kernel, encapsulation};
 use super::link::LinkReader;
 use super::memory::CostlyMemory;
 use super::network;
@@ -62,6 +62,7 @@ pub struct Collector {
     memory: CostlyMemory,
     links: Option<LinkReader>,
     network: Option<network::Reader>,
+    encapsulation: Option<encapsulation::Reader>,
     oom_paths: OomPaths,
     oom_watch: Option<OomWatch>,
     /// Kills that a snapshot found, until they are asked for.
@@ -77,6 +78,9 @@ impl Collector {
         let host = host::host(&options.root, &mut buffer, units);
         let oom_paths = OomPaths::new(options.max_cgroups);
         let kernel = options.object.map(|object| Kernel::load(object, &options.kernel).0);
+        let encapsulation = options.object.map(|object| {
+            encapsulation::Reader::new(encapsulation::Options { object, btf: options.kernel.btf.clone() })
+        });
         let oom_watch = options.watch_oom.then(|| OomWatch::new(kernel.as_ref().and_then(Kernel::events_fd)));
         Self {
             options,
@@ -89,6 +93,7 @@ impl Collector {
             memory: CostlyMemory::default(),
             links: None,
             network: None,
+            encapsulation,
             oom_paths,
             oom_watch,
             kills: Vec::new(),
@@ -218,6 +223,9 @@ impl Collector {
             if let Some((mut network, missing)) = network {
                 links = network.namespaces.first_mut().and_then(|own| own.links.take());
                 snapshot.coverage.sources.extend(missing);
+                let watched = encapsulation::watched(&network);
+                let reader = self.encapsulation.as_mut();
+                snapshot.encapsulation = reader.and_then(|reader| reader.read(&watched, &mut snapshot.coverage));
                 snapshot.network = Some(network);
             }
         }

@@ -51,6 +51,22 @@ impl Kallsyms {
     }
 }
 
+/// Addresses of functions by their names; those that are not loaded, or hidden, are left out.
+pub fn addresses<'a>(names: &[&'a str]) -> std::io::Result<HashMap<&'a str, u64>> {
+    let mut found = HashMap::new();
+    let mut symbols = BufReader::with_capacity(1 << 16, File::open("/proc/kallsyms")?);
+    let mut line = Vec::new();
+    while symbols.read_until(b'\n', &mut line)? > 0 {
+        if let Some((address, name)) = parse(&line)
+            && let Some(wanted) = names.iter().find(|wanted| wanted.as_bytes() == name)
+        {
+            found.entry(*wanted).or_insert(address);
+        }
+        line.clear();
+    }
+    Ok(found)
+}
+
 /// Names of the functions that addresses lie in, as of a call chain. What was looked up once is remembered.
 #[derive(Debug, Default)]
 pub struct Frames {
@@ -164,6 +180,12 @@ mod tests {
             Some(Frame { function: name.into(), offset, size: 0x10, module: module.map(Name::from), doubtful: false })
         };
         assert_eq!(frames, [plain("one", None, 8), plain("two", Some("ext4"), 5), None]);
+    }
+
+    #[test]
+    fn a_function_of_the_kernel_has_an_address_or_is_hidden() {
+        let found = addresses(&["mutex_lock", "no_such_function_anywhere"]).unwrap();
+        assert!(found.keys().all(|name| *name == "mutex_lock"), "{found:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod alloc_failures;
 mod alloc_stacks;
 mod bad_input;
 mod cgroups_scale;
+mod encapsulation;
 mod extfrag;
 mod flows;
 mod fragmentation;

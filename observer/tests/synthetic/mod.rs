@@ -119,6 +119,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
         network: None,
+        encapsulation: None,
         coverage: coverage::of_much(),
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use observer_ebpf::abi::Plain;
 
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
+const MAP_UPDATE_ELEM: libc::c_int = 2;
 const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_TEST_RUN: libc::c_int = 10;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
@@ -104,6 +105,12 @@ fn address<T>(buffer: *const T) -> u64 {
 pub(super) fn lookup<K: Plain>(map: BorrowedFd<'_>, key: &K, value: &mut [u64]) -> io::Result<()> {
     let (key, value) = (address(key), address(value.as_mut_ptr()));
     bpf(MAP_LOOKUP_ELEM, &mut ElemAttr { map_fd: raw(map), pad: 0, key, value, flags: 0 }).map(|_| ())
+}
+
+/// Sets the value of a key, which is added if it is new.
+pub(super) fn update<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    let (key, value) = (address(key), address(std::ptr::from_ref(value)));
+    bpf(MAP_UPDATE_ELEM, &mut ElemAttr { map_fd: raw(map), pad: 0, key, value, flags: 0 }).map(|_| ())
 }
 
 /// Deletes a key. An absent key is no error.

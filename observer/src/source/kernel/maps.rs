@@ -32,6 +32,7 @@ fn data(map: &Map) -> Option<&MapData> {
     match map {
         Map::Array(data)
         | Map::HashMap(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
         | Map::PerCpuHashMap(data)
         | Map::StackTraceMap(data) => Some(data),
@@ -74,6 +75,11 @@ impl<K: Plain, V: Plain> Table<K, V> {
         }
     }
 
+    /// Sets the value of a key.
+    pub(super) fn set(&self, key: &K, value: &V) -> io::Result<()> {
+        bpf_sys::update(self.fd.as_fd(), key, value)
+    }
+
     /// Deletes a key; an absent one is no error.
     pub(super) fn delete(&self, key: &K) -> io::Result<()> {
         bpf_sys::delete(self.fd.as_fd(), key)
@@ -98,6 +104,11 @@ impl<V: Plain> Array<V> {
     /// Opens the map of that name.
     pub(super) fn open(ebpf: &Ebpf, name: &str) -> io::Result<Self> {
         Ok(Self { fd: descriptor(ebpf, name)?, value: PhantomData })
+    }
+
+    /// Sets one element.
+    pub(super) fn set(&self, index: u32, value: &V) -> io::Result<()> {
+        bpf_sys::update(self.fd.as_fd(), &index, value)
     }
 
     /// Reads one element.

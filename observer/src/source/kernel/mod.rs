@@ -8,6 +8,7 @@ pub mod alloc_stacks;
 mod bpf_sys;
 pub mod btf;
 mod compaction;
+pub mod encapsulation;
 mod fields;
 mod gfp;
 mod iterator;
@@ -30,6 +31,7 @@ mod sizes;
 mod socket;
 mod sockets;
 mod tcp;
+mod tunnel_probes;
 
 use std::{
     io,

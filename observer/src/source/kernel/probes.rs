@@ -61,11 +61,16 @@ use Arg::{Int, Ptr};
 use Attach::{Iter, RunOnCpu, TpBtf};
 
 /// A probe with one form.
-const fn tp(name: &'static str, tracepoint: &'static str, forms: &'static [Form], feeds: &'static str) -> ProbeSpec {
+pub(super) const fn tp(
+    name: &'static str,
+    tracepoint: &'static str,
+    forms: &'static [Form],
+    feeds: &'static str,
+) -> ProbeSpec {
     ProbeSpec { name, attach: TpBtf(tracepoint, forms), feeds, fields: &["task"], replaced_by: None }
 }
 
-const fn form(program: &'static str, args: &'static [Arg]) -> Form {
+pub(super) const fn form(program: &'static str, args: &'static [Arg]) -> Form {
     Form { program, args, lacks: None }
 }
 

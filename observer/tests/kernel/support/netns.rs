@@ -23,6 +23,11 @@ impl Netns {
         fs::metadata(self.path()).expect("the holder lives").ino()
     }
 
+    /// The process that keeps it: `ip link … netns PID` takes it.
+    pub(crate) fn holder(&self) -> u32 {
+        self.holder.pid()
+    }
+
     /// Runs `work` inside: sockets that it makes belong to the namespace.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {

@@ -1,0 +1,476 @@
+//! Packets through tunnels, sampled where they enter and known again where the outer packet leaves.
+//!
+//! Loaded only while there is a tunnel. A packet keeps its hash on the way through (`skb->hash` is the socket's random
+//! `sk_txhash`), also through WireGuard, which cuts it and encrypts it on another CPU. One whose hash is not kept, because it
+//! is forwarded, is known by its address as long as it stays on its CPU, as it does in all other tunnels.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_kernel},
+    macros::{btf_tracepoint, map},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    programs::BtfTracePointContext,
+};
+use observer_ebpf::abi::tunnel::{
+    BUCKETS, Counted, Device, Entered, Flow, FlowKey, Header, LOSSES, Loss, Packets, Watch,
+};
+
+use super::BPF_NOEXIST;
+use crate::kernel::{atomic_add, bits, far_field, field, log2_bucket, now, offsets, pointer, typed_arg};
+
+// Every command creates every map of the object: these have one element unless there is a tunnel.
+#[map(name = "obs_tun_watch")]
+static WATCHED: HashMap<Device, Watch> = HashMap::with_max_entries(1, 0);
+
+#[map(name = "obs_tun_counted")]
+static COUNTED: HashMap<Device, Counted> = HashMap::with_max_entries(1, 0);
+
+/// Inner flows, the least recently seen forgotten.
+#[map(name = "obs_tun_flows")]
+static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+
+/// Packets inside of tunnels: by their hash, or by their address where the hash is not kept.
+#[map(name = "obs_tun_entered")]
+static ENTERED: LruHashMap<u64, Entered> = LruHashMap::with_max_entries(1, 0);
+
+/// Address of the last packet on this CPU that is known by its address.
+#[map(name = "obs_tun_here")]
+static HERE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// One packet in so many is sampled; set by the user side at any time.
+#[map(name = "obs_tun_every")]
+static EVERY: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Packets of this CPU until the next sample: where packets enter a tunnel, before and after they are put together.
+#[map(name = "obs_tun_next")]
+static NEXT: PerCpuArray<u32> = PerCpuArray::with_max_entries(3, 0);
+
+/// A new flow is built here: it is too large for the stack.
+#[map(name = "obs_tun_room")]
+static ROOM: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
+
+#[map(name = "obs_tun_losses")]
+static LOST: Array<u64> = Array::with_max_entries(LOSSES, 0);
+
+const ENTRY: u32 = 0;
+const ARRIVAL: u32 = 1;
+const RECEIPT: u32 = 2;
+
+/// A packet that has not left a tunnel by then has been dropped there.
+const LONGEST_NS: u64 = 1_000_000_000;
+/// The largest overhead that is taken for one: more is another packet.
+const MOST_OVERHEAD: u32 = 256;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// The first bytes of a packet from its network header on: an IPv6 header and one of TCP.
+const HEAD: usize = 64;
+
+/// Counts a loss.
+#[inline(always)]
+pub(super) fn lost(what: Loss) {
+    if let Some(counter) = LOST.get_ptr_mut(what as u32) {
+        // SAFETY: the map gave the pointer.
+        unsafe { atomic_add(counter, 1) };
+    }
+}
+
+/// The interface's name in the maps.
+#[inline(always)]
+pub(super) fn device(dev: *const c_void) -> Device {
+    let netns = pointer(dev, &offsets::DEV_NET).and_then(|net| field(net, &offsets::NET_INUM)).unwrap_or(0);
+    Device { netns, ifindex: field(dev, &offsets::DEV_IFINDEX).unwrap_or(0) }
+}
+
+/// `net:net_dev_start_xmit(skb, dev)`: right before the interface's driver takes the packet.
+#[btf_tracepoint(function = "net_dev_start_xmit")]
+fn obs_tun_xmit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the user side has checked the tracepoint's arguments.
+    let (skb, dev) = unsafe { (typed_arg(ctx.as_ptr(), 0), typed_arg(ctx.as_ptr(), 1)) };
+    let hash = u64::from(field::<u32>(skb, &offsets::SKB_HASH).unwrap_or(0));
+    let device = device(dev);
+    let key = if is_here(skb as u64) { skb as u64 } else { hash };
+    if key != 0
+        && let Some(entered) = ENTERED.get_ptr_mut(key)
+    {
+        // SAFETY: the map gave the pointer.
+        unsafe { leaves(skb, device, key, &mut *entered) };
+    }
+    // SAFETY: nobody changes it but the user side, in one piece.
+    let Some(watch) = (unsafe { WATCHED.get(device) }) else { return 0 };
+    if watch.tunnel != 0 && due(ENTRY) {
+        enters(skb, device, watch, hash as u32);
+    }
+    0
+}
+
+/// `net:napi_gro_receive_entry(skb)`: a packet before it is put together with others.
+#[btf_tracepoint(function = "napi_gro_receive_entry")]
+fn obs_tun_arrive(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: as above.
+    let skb = unsafe { typed_arg(ctx.as_ptr(), 0) };
+    received(skb, ARRIVAL);
+    0
+}
+
+/// `net:netif_receive_skb(skb)`: a packet as the protocols get it.
+#[btf_tracepoint(function = "netif_receive_skb")]
+fn obs_tun_receive(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: as above.
+    let skb = unsafe { typed_arg(ctx.as_ptr(), 0) };
+    received(skb, RECEIPT);
+    0
+}
+
+#[inline(always)]
+fn received(skb: *const c_void, place: u32) {
+    let Some(dev) = pointer(skb, &offsets::SKB_DEV) else { return };
+    let device = device(dev);
+    // SAFETY: nothing is read through the reference.
+    if unsafe { WATCHED.get(device) }.is_none() || !due(place) {
+        return;
+    }
+    let Some(counted) = COUNTED.get_ptr_mut(device) else { return };
+    let size = size(skb);
+    // SAFETY: the map gave the pointer.
+    unsafe {
+        let to = if place == ARRIVAL { &raw mut (*counted).arrived } else { &raw mut (*counted).received };
+        add(to, &size);
+    }
+}
+
+/// True if the packet of this address entered a tunnel on this CPU and is known by nothing else.
+#[inline(always)]
+fn is_here(address: u64) -> bool {
+    let Some(here) = HERE.get_ptr_mut(0) else { return false };
+    // SAFETY: the map gave the pointer, and the value is of this CPU.
+    unsafe {
+        let is = *here == address;
+        if is {
+            *here = 0;
+        }
+        is
+    }
+}
+
+/// True once in so many packets of this CPU, at random distances, so that no rhythm of packets is mistaken for their mix.
+#[inline(always)]
+fn due(place: u32) -> bool {
+    let Some(next) = NEXT.get_ptr_mut(place) else { return false };
+    // SAFETY: the map gave the pointer, and the value is of this CPU.
+    unsafe {
+        if *next > 1 {
+            *next -= 1;
+            return false;
+        }
+        let every = EVERY.get(0).copied().unwrap_or(1);
+        *next = if every > 1 { 1 + bpf_get_prandom_u32() % (2 * every - 1) } else { 0 };
+    }
+    true
+}
+
+/// Sizes of a packet.
+struct Size {
+    bytes: u32,
+    gso_size: u32,
+    segments: u32,
+}
+
+#[inline(always)]
+fn size(skb: *const c_void) -> Size {
+    let head = field::<u64>(skb, &offsets::SKB_HEAD).unwrap_or(0);
+    let data = field::<u64>(skb, &offsets::SKB_DATA).unwrap_or(0);
+    let len = field::<u32>(skb, &offsets::SKB_LEN).unwrap_or(0);
+    let network = u64::from(field::<u16>(skb, &offsets::SKB_NETWORK).unwrap_or(0));
+    let end = u64::from(field::<u32>(skb, &offsets::SKB_END).unwrap_or(0));
+    let info = (head + end) as *const c_void;
+    let gso_size = u32::from(far_field::<u16>(info, &offsets::SHINFO_GSO_SIZE).unwrap_or(0));
+    let segments = u32::from(far_field::<u16>(info, &offsets::SHINFO_GSO_SEGS).unwrap_or(0));
+    // What lies before the network header does not count, be it inside of the packet or cut off already.
+    let bytes = len.wrapping_sub((head + network).wrapping_sub(data) as u32);
+    Size { bytes, gso_size, segments: if gso_size == 0 || segments == 0 { 1 } else { segments } }
+}
+
+/// # Safety
+/// `to` must point into a map value.
+#[inline(always)]
+unsafe fn add(to: *mut Packets, size: &Size) {
+    // SAFETY: the caller vouches for the pointer.
+    unsafe {
+        atomic_add(&raw mut (*to).packets, 1);
+        atomic_add(&raw mut (*to).segments, u64::from(size.segments));
+        atomic_add(&raw mut (*to).bytes, u64::from(size.bytes));
+        if size.gso_size != 0 {
+            atomic_add(&raw mut (*to).large, 1);
+        }
+    }
+}
+
+/// A packet enters a tunnel.
+#[inline(always)]
+fn enters(skb: *const c_void, device: Device, watch: &Watch, hash: u32) {
+    let Some(room) = ROOM.get_ptr_mut(0) else { return };
+    let Some(counted) = COUNTED.get_ptr_mut(device) else { return };
+    let size = size(skb);
+    // SAFETY: the map gave the pointer.
+    unsafe { add(&raw mut (*counted).entered, &size) };
+    let time = now();
+    // SAFETY: the map gave the pointer, and the value is of this CPU.
+    let header_bytes = unsafe { parse(skb, &raw mut (*room).inner) };
+    if header_bytes == 0 {
+        return;
+    }
+    let carried = hash != 0 && bits(skb, &offsets::SKB_L4_HASH).unwrap_or(0) != 0;
+    // SAFETY: as above.
+    let hash = if carried { hash } else { unsafe { digest(&(*room).inner) } };
+    let flow = FlowKey { device, hash, carried: u32::from(carried) };
+    remember(&flow, skb, room, time);
+    if watch.protocols[0] == 0 && watch.udp == 0 {
+        return;
+    }
+    let address = skb as u64;
+    let key = if carried { u64::from(hash) } else { address };
+    if let Some(old) = ENTERED.get_ptr(key) {
+        // SAFETY: the map gave the pointer.
+        let old = unsafe { &*old };
+        // One that will be known by its address keeps its place: in a queue, packets before it leave first.
+        if carried && old.flow.device == device && time - old.entered_ns < LONGEST_NS / 10 {
+            return;
+        }
+        if old.joined == 0 {
+            // SAFETY: as above.
+            unsafe { atomic_add(&raw mut (*counted).unmatched, 1) };
+        }
+    }
+    let Size { bytes, gso_size, .. } = size;
+    let entered = Entered { entered_ns: time, skb: address, flow, bytes, header_bytes, gso_size, joined: 0 };
+    let _ = ENTERED.insert(key, entered, 0);
+    if !carried && let Some(here) = HERE.get_ptr_mut(0) {
+        // SAFETY: the map gave the pointer, and the value is of this CPU.
+        unsafe { *here = address };
+    }
+}
+
+/// Counts a sample of a flow, which `room` may be used for if it is new.
+#[inline(always)]
+fn remember(key: &FlowKey, skb: *const c_void, room: *mut Flow, time: u64) {
+    if let Some(flow) = FLOWS.get_ptr_mut(key) {
+        // SAFETY: the map gave the pointer.
+        unsafe {
+            (*flow).seen_ns = time;
+            atomic_add(&raw mut (*flow).sampled, 1);
+            if (*flow).cookie == 0 {
+                (*flow).cookie = cookie(skb);
+            }
+        }
+        return;
+    }
+    // SAFETY: the map gave the pointer, and the value is of this CPU.
+    unsafe {
+        (*room).cookie = cookie(skb);
+        (*room).seen_ns = time;
+        (*room).joined_ns = 0;
+        (*room).sampled = 1;
+        (*room).joined = 0;
+        (*room).leaves_by = Device { netns: 0, ifindex: 0 };
+        (*room).outer.version = 0;
+        if FLOWS.insert(key, &*room, BPF_NOEXIST).is_ok() {
+            lost(Loss::FlowsAdded);
+        }
+    }
+}
+
+#[inline(always)]
+fn cookie(skb: *const c_void) -> u64 {
+    let sk = far_field::<u64>(skb, &offsets::SKB_SK).unwrap_or(0);
+    far_field((sk) as *const c_void, &offsets::SK_COOKIE).unwrap_or(0)
+}
+
+/// A packet goes out that may be one that has entered a tunnel.
+///
+/// # Safety
+/// `entered` must be an element of the map at `key`.
+#[inline(always)]
+unsafe fn leaves(skb: *const c_void, device: Device, key: u64, entered: &mut Entered) {
+    let Entered { entered_ns, skb: address, flow: flow_key, bytes, header_bytes, gso_size, joined } = *entered;
+    if flow_key.device == device {
+        return;
+    }
+    let time = now();
+    if time - entered_ns > LONGEST_NS {
+        let _ = ENTERED.remove(key);
+        return;
+    }
+    let Some(room) = ROOM.get_ptr_mut(0) else { return };
+    // SAFETY: as above.
+    unsafe { parse(skb, &raw mut (*room).outer) };
+    // SAFETY: as above.
+    let (watch, counted) = (unsafe { WATCHED.get(flow_key.device) }, COUNTED.get_ptr_mut(flow_key.device));
+    let (Some(watch), Some(counted)) = (watch, counted) else { return };
+    // SAFETY: as above.
+    if !fits(watch, unsafe { &(*room).outer }) {
+        // SAFETY: as above.
+        unsafe { atomic_add(&raw mut (*counted).mismatched, 1) };
+        return;
+    }
+    if joined == 0
+        && let Some(flow) = FLOWS.get_ptr_mut(flow_key)
+    {
+        entered.joined = 1;
+        // SAFETY: the maps gave the pointers.
+        unsafe {
+            (*flow).joined_ns = time;
+            (*flow).outer = (*room).outer;
+            (*flow).leaves_by = device;
+            atomic_add(&raw mut (*flow).joined, 1);
+        }
+    }
+    let size = size(skb);
+    let same = skb as u64 == address;
+    // Where a large packet is cut inside of the tunnel, what leaves is a segment of it, or of one before it.
+    let inner_bytes = match (same, gso_size != 0 && size.gso_size == 0) {
+        (true, _) => bytes,
+        (false, true) => header_bytes + gso_size,
+        (false, false) => return,
+    };
+    let _ = ENTERED.remove(key);
+    // SAFETY: the map gave the pointer.
+    unsafe {
+        add(&raw mut (*counted).left, &size);
+        if same {
+            let latency = time - entered_ns;
+            atomic_add(&raw mut (*counted).latency_ns, latency);
+            let bucket = (log2_bucket(latency) as usize).min(BUCKETS - 1);
+            atomic_add((&raw mut (*counted).latency).cast::<u64>().add(bucket), 1);
+        }
+        let overhead = size.bytes.wrapping_sub(inner_bytes);
+        if overhead < MOST_OVERHEAD {
+            // Each packet on the wire has all headers of its own.
+            let more = u64::from(size.segments - 1);
+            atomic_add(&raw mut (*counted).sized, u64::from(size.segments));
+            atomic_add(&raw mut (*counted).inner_bytes, u64::from(inner_bytes) + more * u64::from(header_bytes));
+            let outer_header = u64::from(header_bytes) + u64::from(overhead);
+            atomic_add(&raw mut (*counted).outer_bytes, u64::from(size.bytes) + more * outer_header);
+        }
+    }
+}
+
+/// True if an outer packet is one that the tunnel makes.
+#[inline(always)]
+fn fits(watch: &Watch, outer: &Header) -> bool {
+    if outer.version == 0 || outer.protocol == 0 {
+        return false;
+    }
+    if outer.protocol == UDP {
+        let port = watch.port.to_be();
+        return watch.udp != 0 && (port == 0 || port == outer.source_port || port == outer.destination_port);
+    }
+    watch.protocols[0] == outer.protocol || watch.protocols[1] == outer.protocol
+}
+
+/// Reads a packet's headers and returns how many bytes they have; 0, and version 0, if it is no IP packet.
+///
+/// # Safety
+/// `to` must point into a map value of this CPU.
+#[inline(always)]
+unsafe fn parse(skb: *const c_void, to: *mut Header) -> u32 {
+    let mut head = [0_u8; HEAD];
+    let start = field::<u64>(skb, &offsets::SKB_HEAD).unwrap_or(0);
+    let network = u64::from(field::<u16>(skb, &offsets::SKB_NETWORK).unwrap_or(0));
+    let from = (start + network) as *const c_void;
+    // SAFETY: the helper checks the source; the target is as long as it is told. Behind a packet's data the kernel keeps
+    // more than so many bytes about it, so that a short packet can be read as well.
+    unsafe { bpf_probe_read_kernel((&raw mut head).cast(), HEAD as u32, from) };
+    let version = head[0] >> 4;
+    // SAFETY: the caller vouches for the target.
+    unsafe {
+        (*to).version = 0;
+        (*to).source = [0; 16];
+        (*to).destination = [0; 16];
+        (*to).source_port = 0;
+        (*to).destination_port = 0;
+        (*to).zero = [0; 7];
+        if version == 4 && head[0] & 15 == 5 {
+            (*to).protocol = head[9];
+            (*to).tos = head[1];
+            (*to).ttl = head[8];
+            (*to).dont_fragment = head[6] >> 6 & 1;
+            copy(&raw mut (*to).source, &head, 12, 4);
+            copy(&raw mut (*to).destination, &head, 16, 4);
+            (*to).version = 4;
+            transport::<20>(to, &head)
+        } else if version == 6 {
+            (*to).protocol = head[6];
+            (*to).tos = head[0] << 4 | head[1] >> 4;
+            (*to).ttl = head[7];
+            (*to).dont_fragment = 1;
+            copy(&raw mut (*to).source, &head, 8, 16);
+            copy(&raw mut (*to).destination, &head, 24, 16);
+            (*to).version = 6;
+            // A limit of encapsulations, which IPv6 tunnels write.
+            if head[6] == DESTINATION_OPTIONS && head[41] == 0 {
+                (*to).protocol = head[40];
+                return 48;
+            }
+            transport::<40>(to, &head)
+        } else if version == 4 {
+            // With options: the addresses are where they are, the ports are not.
+            (*to).protocol = head[9];
+            (*to).tos = head[1];
+            (*to).ttl = head[8];
+            (*to).dont_fragment = head[6] >> 6 & 1;
+            copy(&raw mut (*to).source, &head, 12, 4);
+            copy(&raw mut (*to).destination, &head, 16, 4);
+            (*to).version = 4;
+            u32::from(head[0] & 15) * 4
+        } else {
+            0
+        }
+    }
+}
+
+/// # Safety
+/// `to` must point into a map value of this CPU.
+#[inline(always)]
+unsafe fn copy(to: *mut [u8; 16], head: &[u8; HEAD], at: usize, len: usize) {
+    for i in 0..len {
+        // SAFETY: the caller vouches for the target; the indexes are constants inside of both.
+        unsafe { *to.cast::<u8>().add(i) = head[at + i] };
+    }
+}
+
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn transport<const AT: usize>(to: *mut Header, head: &[u8; HEAD]) -> u32 {
+    // SAFETY: the caller vouches for the target.
+    unsafe {
+        let header = match (*to).protocol {
+            TCP => u32::from(head[AT + 12] >> 4) * 4,
+            UDP => 8,
+            _ => return AT as u32,
+        };
+        (*to).source_port = u16::from_ne_bytes([head[AT], head[AT + 1]]);
+        (*to).destination_port = u16::from_ne_bytes([head[AT + 2], head[AT + 3]]);
+        AT as u32 + header
+    }
+}
+
+/// A hash of a flow's addresses (FNV-1a by words).
+#[inline(always)]
+fn digest(header: &Header) -> u32 {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut mix = |word: u32| hash = (hash ^ word).wrapping_mul(0x0100_0193);
+    for at in [0, 4, 8, 12] {
+        let word = |bytes: &[u8; 16]| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        mix(word(&header.source));
+        mix(word(&header.destination));
+    }
+    mix(u32::from(header.source_port) << 16 | u32::from(header.destination_port));
+    mix(u32::from(header.protocol));
+    hash
+}

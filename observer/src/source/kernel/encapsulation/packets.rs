@@ -1,0 +1,216 @@
+//! Reads samples of packets and polls of devices.
+
+use std::{
+    collections::HashMap,
+    io,
+    time::{Duration, Instant},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use observer_ebpf::abi::tunnel::{Counted, Device, Flow as RawFlow, FlowKey, Loss, PollKey, Polls as RawPolls, Watch};
+
+use super::{MAX_FLOWS, Options, Watched, decode, load, maps};
+use crate::{
+    snapshot::encapsulation::{Encapsulation, Flow, Interface, Polls},
+    source::kernel::{
+        load::Object,
+        maps::{Array, Table, zeroed},
+        tunnel_probes::{PACKETS, POLLS, XMIT},
+    },
+};
+
+/// Interfaces that are watched at most.
+const MAX_WATCHED: u32 = 1024;
+/// Inner flows that are kept at most: 2 MiB of the kernel's memory while there is a tunnel.
+const MAX_KEPT_FLOWS: u32 = 8192;
+/// Packets at one time inside of tunnels; more than the free elements that each CPU of a large host keeps for itself.
+const MAX_ENTERED: u32 = 8192;
+/// Devices times CPUs.
+const MAX_POLLS: u32 = 8192;
+/// Samples a second that are enough.
+const ENOUGH: f64 = 2000.0;
+/// One in so many at first, when it is not known how many there are.
+const EVERY_AT_FIRST: u32 = 16;
+/// Even the largest hosts see more often than every so many packets.
+const EVERY_AT_MOST: u32 = 4096;
+/// A flow that was not seen for so long is over.
+const FLOW_ENDS: Duration = Duration::from_secs(60);
+
+/// Reader of samples.
+#[derive(Debug)]
+pub(super) struct Packets {
+    watch: Table<Device, Watch>,
+    counted: Table<Device, Counted>,
+    flows: Table<FlowKey, RawFlow>,
+    every: Array<u32>,
+    losses: Array<u64>,
+    /// `None` where the kernel has no such tracepoint.
+    polls: Option<Table<PollKey, RawPolls>>,
+    /// What the kernel side was told to watch.
+    told: HashMap<Device, Watch>,
+    rate: Rate,
+    /// Flows that were taken out because they are over.
+    ended: u64,
+}
+
+impl Packets {
+    /// Loads and attaches.
+    pub(super) fn start(options: &Options) -> (Object, io::Result<Self>) {
+        let entries = [
+            ("obs_tun_watch", MAX_WATCHED),
+            ("obs_tun_counted", MAX_WATCHED),
+            ("obs_tun_flows", MAX_KEPT_FLOWS),
+            ("obs_tun_entered", MAX_ENTERED),
+            ("obs_tun_polls", MAX_POLLS),
+        ];
+        let object = load(options, &PACKETS, &entries);
+        let reader = Self::open(&object);
+        (object, reader)
+    }
+
+    fn open(object: &Object) -> io::Result<Self> {
+        let ebpf = maps(object, XMIT)?;
+        let polls = object.works(POLLS).then(|| Table::open(ebpf, "obs_tun_polls")).transpose()?;
+        let every = Array::open(ebpf, "obs_tun_every")?;
+        every.set(0, &EVERY_AT_FIRST)?;
+        Ok(Self {
+            watch: Table::open(ebpf, "obs_tun_watch")?,
+            counted: Table::open(ebpf, "obs_tun_counted")?,
+            flows: Table::open(ebpf, "obs_tun_flows")?,
+            every,
+            losses: Array::open(ebpf, "obs_tun_losses")?,
+            polls,
+            told: HashMap::new(),
+            rate: Rate { every: EVERY_AT_FIRST, before: None },
+            ended: 0,
+        })
+    }
+
+    /// Tells the kernel side what to watch and reads what it has counted.
+    pub(super) fn read(&mut self, watched: &[Watched]) -> io::Result<Encapsulation> {
+        self.tell(watched)?;
+        let every = self.rate.every;
+        let interfaces = self.interfaces()?;
+        let (flows, flows_not_listed, kept) = self.flows()?;
+        let added = self.losses.get(Loss::FlowsAdded as u32)?;
+        if self.rate.adapt(&interfaces, Instant::now()) {
+            self.every.set(0, &self.rate.every)?;
+        }
+        Ok(Encapsulation {
+            every,
+            interfaces,
+            flows,
+            flows_not_listed,
+            flows_forgotten: added.saturating_sub(self.ended + kept),
+            polls: self.polls()?,
+            crypto: None,
+        })
+    }
+
+    fn tell(&mut self, watched: &[Watched]) -> io::Result<()> {
+        let wanted: HashMap<Device, Watch> =
+            watched.iter().filter_map(|w| Some((decode::raw_device(w.device)?, w.raw()))).collect();
+        for device in self.told.keys().filter(|device| !wanted.contains_key(device)) {
+            self.watch.delete(device)?;
+            self.counted.delete(device)?;
+        }
+        for (device, watch) in wanted.iter().take(MAX_WATCHED as usize) {
+            if !self.told.contains_key(device) {
+                self.counted.set(device, &zeroed())?;
+            }
+            if self.told.get(device) != Some(watch) {
+                self.watch.set(device, watch)?;
+            }
+        }
+        self.told = wanted;
+        Ok(())
+    }
+
+    fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
+        let (mut all, told) = (Vec::with_capacity(self.told.len()), &self.told);
+        self.counted.for_each(|device, counted| {
+            let tunnel = told.get(device).is_some_and(|watch| watch.tunnel != 0);
+            all.push(decode::interface(*device, tunnel, counted));
+        })?;
+        all.sort_by_key(|interface| interface.device);
+        Ok(all)
+    }
+
+    /// Flows that are not over, how many more there are, and how many the map holds.
+    fn flows(&mut self) -> io::Result<(Vec<Flow>, u64, u64)> {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from)?;
+        let over = u64::try_from(now.saturating_sub(FLOW_ENDS).as_nanos()).unwrap_or(u64::MAX);
+        let (mut list, mut ended) = (Vec::new(), Vec::new());
+        self.flows.for_each(|key, flow| {
+            if flow.seen_ns < over {
+                ended.push(*key);
+            } else {
+                list.extend(decode::flow(key, flow));
+            }
+        })?;
+        ended.iter().try_for_each(|key| self.flows.delete(key))?;
+        self.ended += ended.len() as u64;
+        let kept = list.len() as u64;
+        list.sort_by_key(|flow| std::cmp::Reverse(flow.seen_ns));
+        list.truncate(MAX_FLOWS);
+        let rest = kept - list.len() as u64;
+        Ok((list, rest, kept))
+    }
+
+    fn polls(&mut self) -> io::Result<Option<Vec<Polls>>> {
+        let Some(table) = &mut self.polls else { return Ok(None) };
+        let mut all = Vec::new();
+        table.for_each(|key, polls| all.push(decode::polls(key, polls)))?;
+        all.sort_by_key(|polls| (polls.device, polls.cpu));
+        Ok(Some(all))
+    }
+}
+
+/// How often is sampled: as often as gives enough samples.
+#[derive(Debug)]
+struct Rate {
+    every: u32,
+    before: Option<(Instant, u64)>,
+}
+
+impl Rate {
+    /// Chooses anew from what came since the last call. True if it has changed.
+    fn adapt(&mut self, interfaces: &[Interface], now: Instant) -> bool {
+        let places = |i: &Interface| [i.entered, i.arrived, i.received].iter().map(|p| p.packets).max().unwrap_or(0);
+        let samples = interfaces.iter().map(places).sum::<u64>();
+        let before = self.before.replace((now, samples));
+        let Some((at, old)) = before else { return false };
+        let seconds = now.saturating_duration_since(at).as_secs_f64();
+        if seconds <= 0.0 {
+            return false;
+        }
+        let packets = samples.saturating_sub(old) as f64 / seconds * f64::from(self.every);
+        let every = (packets / ENOUGH).clamp(1.0, f64::from(EVERY_AT_MOST)) as u32;
+        let changed = every != self.every;
+        self.every = every;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::encapsulation::Packets as Sampled;
+
+    #[test]
+    fn sampling_follows_the_rate_and_never_stops() {
+        let begin = Instant::now();
+        let at = |seconds: u64, samples: u64, rate: &mut Rate| {
+            let entered = Sampled { packets: samples, ..Sampled::default() };
+            rate.adapt(&[Interface { entered, ..Interface::default() }], begin + Duration::from_secs(seconds));
+            rate.every
+        };
+        let mut rate = Rate { every: 16, before: None };
+        assert_eq!(at(0, 0, &mut rate), 16, "nothing is known yet");
+        assert_eq!(at(1, 62_500, &mut rate), 500, "a million packets a second");
+        assert_eq!(at(2, 62_500, &mut rate), 1, "none");
+        assert_eq!(at(3, 2_062_500, &mut rate), 1000);
+        assert_eq!(at(4, 0, &mut rate), 1, "an interface is gone");
+        assert_eq!(at(5, u64::MAX, &mut rate), EVERY_AT_MOST);
+    }
+}
