@@ -78,7 +78,7 @@ impl Masker {
             }
             address.iter_mut().for_each(|address| *address = self.address(*address));
             networks.iter_mut().for_each(|network| self.mask_prefix(network));
-            if let Some(Route { ifindex: _, device, source, gateway, mtu: _ }) = route {
+            if let Some(Route { ifindex: _, device, source, gateway, mtu: _, device_mtu: _ }) = route {
                 self.mask_link_name(device);
                 source.iter_mut().chain(gateway).for_each(|address| *address = self.address(*address));
             }

@@ -155,6 +155,14 @@ impl Source {
     pub const NETWORK_FILES: &'static str = "/proc/net of network namespaces";
     /// Interfaces in `network`; listed only where some are missing.
     pub const NETWORK_LINKS: &'static str = "interfaces of network namespaces";
+    /// Peers of WireGuard interfaces; listed only where some are missing.
+    pub const WIREGUARD: &'static str = "WireGuard peers";
+    /// Peers of VXLAN interfaces; listed only where some are missing.
+    pub const FDB: &'static str = "VXLAN forwarding databases";
+    /// Routes of outer packets; listed only where some are missing.
+    pub const ROUTES: &'static str = "routes of tunnels";
+    /// Queues of tunnels and of their underlay; listed only where some are missing.
+    pub const QDISCS: &'static str = "queues of tunnels";
     /// Fills `processes`.
     pub const PROCESSES: &'static str = "/proc/PID";
     /// Fills `cgroups`. A file that cgroups lack, or that cannot be read, is a further source: `cgroups memory.pressure`.

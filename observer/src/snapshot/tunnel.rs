@@ -139,8 +139,12 @@ pub struct Peer {
     pub keepalive_seconds: Option<u32>,
     /// Networks behind it.
     pub networks: Vec<Prefix>,
+    /// Further networks, beyond the limit of one snapshot.
+    pub networks_not_listed: u64,
     /// How outer packets to it leave. Source: `RTM_GETROUTE`.
     pub route: Option<Route>,
+    /// Why there is no route, in the words of the kernel, such as `Network is unreachable`.
+    pub no_route: Option<Name>,
 }
 
 /// A network: its address, and the bits of it that count.
@@ -172,6 +176,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// Largest packet in bytes: what the route or path discovery says, else the interface.
     pub mtu: Option<u32>,
+    /// Largest packet in bytes of the interface.
+    pub device_mtu: Option<u32>,
 }
 
 /// A queue of packets. Source: `RTM_GETQDISC`, `TCA_STATS2`.

@@ -58,12 +58,16 @@ pub fn u64_of(bytes: &[u8]) -> Option<u64> {
 
 /// An address of either family, by its length. The unspecified address is none.
 pub fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
-    let address = match bytes.len() {
-        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
-        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
-        _ => return None,
-    };
-    (!address.is_unspecified()).then_some(address)
+    ip_any(bytes).filter(|address| !address.is_unspecified())
+}
+
+/// An address of either family, by its length, also the unspecified one: that of a network may be it.
+pub fn ip_any(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(<[u8; 4]>::try_from(bytes).ok()?.into()),
+        16 => Some(<[u8; 16]>::try_from(bytes).ok()?.into()),
+        _ => None,
+    }
 }
 
 /// An address in a field that has room for either family. The unspecified address is none.

@@ -1,6 +1,7 @@
 //! The namespaces that were found the last time, and when to look again: looking goes through all of /proc.
 
 use std::{
+    collections::HashSet,
     io,
     time::{Duration, Instant},
 };
@@ -62,6 +63,24 @@ impl Known {
         let others = self.others.get(..MAX_VISITS).unwrap_or(&self.others);
         let visits = visit(&self.own, others, read)?;
         Ok(std::iter::once(&self.own).chain(others).zip(visits).collect())
+    }
+
+    /// Runs `read` in those of some inodes, in the own one first, and gives the answer of each. What ended is left out.
+    pub fn visit_some<T: Send>(
+        &self,
+        inodes: &HashSet<u64>,
+        mut read: impl FnMut(&Namespace) -> T + Send,
+    ) -> io::Result<Vec<(u64, io::Result<T>)>> {
+        let others: Vec<_> = self.others.iter().filter(|other| inodes.contains(&other.inode)).cloned().collect();
+        let visits = visit(&self.own, &others, |here| Ok(inodes.contains(&here.inode).then(|| read(here))))?;
+        let all = std::iter::once(&self.own).chain(&others).zip(visits);
+        Ok(all
+            .filter_map(|(namespace, visit)| match visit {
+                Visit::Read(answer) => Some((namespace.inode, Ok(answer?))),
+                Visit::Gone => None,
+                Visit::Failed(e) => Some((namespace.inode, Err(e))),
+            })
+            .collect())
     }
 
     /// How many are known and are not visited, because there are too many.

@@ -2,9 +2,14 @@
 
 use std::{collections::HashSet, fs::File, time::Instant};
 
-use super::{nsid::Numbers, problems::Problems};
+use super::{details::Details, nsid::Numbers, problems::Problems};
 use crate::{
-    snapshot::{coverage::Source, link::Links, network::Namespace, tunnel::Tunnel},
+    snapshot::{
+        coverage::Source,
+        link::Links,
+        network::Namespace,
+        tunnel::{Kind, Tunnel},
+    },
     source::{
         link::{self, Seen},
         netlink::{Family, Netlink, NetlinkError},
@@ -16,6 +21,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     numbers: Numbers,
+    details: Details,
 }
 
 /// What is known of all namespaces while one is read.
@@ -31,6 +37,7 @@ impl Reader {
     /// Begins a round; `looked` is when namespaces were last looked for.
     pub(super) fn begin(&mut self, looked: Option<Instant>) {
         self.numbers.begin(looked);
+        self.details.begin();
     }
 
     /// Fills in interfaces and tunnels of the namespace that the thread is in.
@@ -41,10 +48,18 @@ impl Reader {
         problems.value(Source::NETWORK_LINKS, resolved);
         let (mut links, mut tunnels) = (Vec::with_capacity(seen.len()), Vec::new());
         for Seen { link, parent_nsid, tunnel } in seen {
-            let underlay = if parent_nsid.is_some() { link.parent_netns } else { Some(to.netns) };
-            tunnels.extend(tunnel.map(|tunnel| Tunnel { underlay_netns: underlay, ..tunnel }));
+            tunnels.extend(tunnel.map(|tunnel| Tunnel {
+                underlay_netns: match tunnel.kind {
+                    // A process carries its packets on, wherever it likes.
+                    Kind::Tun | Kind::Tap => None,
+                    _ if parent_nsid.is_some() => link.parent_netns,
+                    _ => Some(to.netns),
+                },
+                ..tunnel
+            }));
             links.push(link);
         }
+        self.details.fill(to.netns, &mut tunnels, &mut netlink, problems);
         to.links = Some(Links { list: links });
         to.tunnels = Some(tunnels);
     }

@@ -1,9 +1,12 @@
 //! What each network namespace of the host has of its own, read inside of it.
 
+mod aged;
+mod details;
 mod here;
 mod interfaces;
 mod nsid;
 mod problems;
+mod underlay;
 
 use std::io;
 
@@ -26,13 +29,15 @@ pub struct Reader {
     known: Known,
     buffer: Buffer,
     interfaces: interfaces::Reader,
+    underlay: underlay::Reader,
 }
 
 impl Reader {
     /// Knows the namespace of the calling thread so far.
     pub fn open() -> Result<Self, SourceError> {
         let known = Known::new().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
-        Ok(Self { known, buffer: Buffer::default(), interfaces: interfaces::Reader::default() })
+        let (interfaces, underlay) = (interfaces::Reader::default(), underlay::Reader::default());
+        Ok(Self { known, buffer: Buffer::default(), interfaces, underlay })
     }
 
     /// Reads every namespace; `active` are inodes of those in which connections were seen. With it comes what is missing,
@@ -63,6 +68,7 @@ impl Reader {
                 }
             }
         }
+        self.underlay.fill(&mut network, &self.known, &mut problems);
         let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(network.not_read, found, &e)));
         Ok((network, refused.into_iter().chain(problems.into_sources()).collect()))
     }

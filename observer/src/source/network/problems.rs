@@ -1,6 +1,9 @@
 //! What was missing, in one namespace or another.
 
-use crate::{snapshot::coverage::Source, source::SourceError};
+use crate::{
+    snapshot::coverage::Source,
+    source::{SourceError, netlink::NetlinkError},
+};
 
 /// The first problem of each source: of a thousand namespaces that lack the same, one says it.
 #[derive(Debug, Default)]
@@ -17,6 +20,23 @@ impl Problems {
     /// Gives the value, or notes why there is none.
     pub(super) fn value<T>(&mut self, source: &'static str, read: Result<T, impl Into<SourceError>>) -> Option<T> {
         read.map_err(|e| self.note(source, &e.into())).ok()
+    }
+
+    /// Gives what came of asking about something that may have ended meanwhile, which is no problem.
+    pub(super) fn unless_gone<T>(&mut self, source: &'static str, read: Result<T, NetlinkError>) -> Option<T> {
+        match read {
+            Err(e) if matches!(e.refused(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH)) => None,
+            read => self.value(source, read),
+        }
+    }
+
+    /// Adds those of another.
+    pub(super) fn add(&mut self, other: Self) {
+        for source in other.0 {
+            if self.0.iter().all(|known| known.name != source.name) {
+                self.0.push(source);
+            }
+        }
     }
 
     /// All of them, as the coverage lists them.

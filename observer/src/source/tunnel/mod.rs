@@ -1,8 +1,12 @@
 //! Tunnels: what their interfaces say of themselves, and what must be asked for besides.
 
 mod attributes;
+pub mod fdb;
 mod ip;
 mod overlay;
+pub mod qdisc;
+pub mod route;
+pub mod wireguard;
 
 use crate::snapshot::{
     link::Link,
