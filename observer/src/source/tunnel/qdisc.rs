@@ -13,12 +13,13 @@ use crate::{
 /// Bytes of `struct tcmsg`.
 const TCMSG: usize = 20;
 
-/// All queues in the socket's namespace, whose inode is given. `noqueue` is none.
+/// All queues in the socket's namespace, whose inode is given. `noqueue` is none: it counts nothing.
 pub fn list(netlink: &mut Netlink, netns: u64) -> Result<Vec<Qdisc>, NetlinkError> {
     let mut request = Request::new("RTM_GETQDISC", libc::RTM_GETQDISC, &[0; TCMSG]);
     netlink.list(&mut request, Vec::new, |list, message| {
         if message.kind == libc::RTM_NEWQDISC {
             list.push(qdisc(message.payload, netns)?);
+            list.pop_if(|qdisc| qdisc.kind.as_str() == "noqueue");
         }
         Ok(ControlFlow::Continue(()))
     })
