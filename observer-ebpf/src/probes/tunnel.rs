@@ -278,7 +278,7 @@ fn remember(key: &FlowKey, skb: *const c_void, room: *mut Flow, time: u64) {
         (*room).joined = 0;
         (*room).leaves_by = Device { netns: 0, ifindex: 0 };
         (*room).outer.version = 0;
-        if FLOWS.insert(key, &*room, BPF_NOEXIST).is_ok() {
+        if FLOWS.insert(key, *room, BPF_NOEXIST).is_ok() {
             lost(Loss::FlowsAdded);
         }
     }

@@ -2,6 +2,7 @@
 
 mod bed;
 mod capture;
+mod ciphers;
 mod overhead;
 
 use std::{

@@ -61,20 +61,15 @@ impl Reader {
 }
 
 /// Programs that are loaded while they are wanted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Loaded<T> {
     /// Not wanted.
+    #[default]
     Not,
     /// At work.
     Works(Box<(Object, T)>),
     /// The kernel refused: it is not asked again until it was not wanted for once.
     Refused(Coverage),
-}
-
-impl<T> Default for Loaded<T> {
-    fn default() -> Self {
-        Self::Not
-    }
 }
 
 impl<T> Loaded<T> {

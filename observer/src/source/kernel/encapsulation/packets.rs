@@ -140,9 +140,9 @@ impl Packets {
     fn flows(&mut self) -> io::Result<(Vec<Flow>, u64, u64)> {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from)?;
         let over = u64::try_from(now.saturating_sub(FLOW_ENDS).as_nanos()).unwrap_or(u64::MAX);
-        let (mut list, mut ended) = (Vec::new(), Vec::new());
+        let (mut list, mut ended, told) = (Vec::new(), Vec::new(), &self.told);
         self.flows.for_each(|key, flow| {
-            if flow.seen_ns < over {
+            if flow.seen_ns < over || !told.contains_key(&key.device) {
                 ended.push(*key);
             } else {
                 list.extend(decode::flow(key, flow));
