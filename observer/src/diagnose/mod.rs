@@ -10,6 +10,7 @@ mod common;
 mod dirty_throttling;
 mod failed_allocations;
 pub mod flow;
+mod flow_limits;
 mod fragmentation;
 mod growth;
 mod kswapd_hot;
@@ -29,6 +30,8 @@ mod trapped_memory;
 mod unexplained_memory;
 mod watermark_boost;
 mod zombie_cgroups;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +62,7 @@ pub const RULES: &[Rule] = &[
     zombie_cgroups::RULE,
     oom_disagreement::RULE,
     retransmissions::RULE,
+    flow_limits::RULE,
 ];
 
 /// A rule.
@@ -78,6 +82,8 @@ pub struct Window<'a> {
     newest: &'a Model,
     all: &'a [Model],
     thresholds: &'a Thresholds,
+    /// What limits each connection, where that is known already.
+    flows: Option<&'a [flow::Verdict]>,
 }
 
 impl<'a> Window<'a> {
@@ -88,7 +94,12 @@ impl<'a> Window<'a> {
 
     /// A window; `None` if there is no model.
     pub fn by(models: &'a [Model], thresholds: &'a Thresholds) -> Option<Self> {
-        models.last().map(|newest| Self { newest, all: models, thresholds })
+        models.last().map(|newest| Self { newest, all: models, thresholds, flows: None })
+    }
+
+    /// What limits each connection of the newest model, in its order.
+    pub fn flows(&self) -> Cow<'a, [flow::Verdict]> {
+        self.flows.map_or_else(|| flow::verdicts(self).into(), Cow::Borrowed)
     }
 
     /// The thresholds that it is judged by.
@@ -217,6 +228,8 @@ pub struct Undecided {
 pub fn diagnose(models: &[Model], thresholds: &Thresholds) -> Diagnosis {
     let mut diagnosis = Diagnosis { configured: Configured::new(thresholds), ..Diagnosis::default() };
     let Some(window) = Window::by(models, thresholds) else { return diagnosis };
+    diagnosis.flows = flow::verdicts(&window);
+    let window = Window { flows: Some(&diagnosis.flows), ..window };
     for rule in RULES {
         match (rule.check)(&window) {
             Outcome::Quiet => {}
@@ -226,7 +239,6 @@ pub fn diagnose(models: &[Model], thresholds: &Thresholds) -> Diagnosis {
             }
         }
     }
-    diagnosis.flows = flow::verdicts(&window);
     diagnosis.findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     diagnosis
 }

@@ -36,7 +36,7 @@ fn folder() -> PathBuf {
 }
 
 /// Starts to record: masked, a snapshot each half second, for as long as `time` says.
-fn record(name: &str, time: &str, uid: Option<u32>) -> (Child, PathBuf) {
+pub(crate) fn record(name: &str, time: &str, uid: Option<u32>) -> (Child, PathBuf) {
     let out = folder().join(name);
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).expect("a new folder");
@@ -58,7 +58,7 @@ fn has_snapshot(out: &Path) -> bool {
 }
 
 /// Waits for the end of a recording.
-fn finish((mut child, out): (Child, PathBuf)) {
+pub(crate) fn finish((mut child, out): (Child, PathBuf)) {
     assert!(child.wait().expect("our child").success(), "{}", out.display());
     for path in fs::read_dir(&out).expect("the recording").map(|e| e.expect("a file").path()).chain([out]) {
         chown(path, Some(0), Some(0)).expect("chown");

@@ -33,5 +33,11 @@ thresholds! {
         queueing: f64 = 2.0, 1.0 to 100.0;
         /// Time-outs in a row from which a connection without progress is dead.
         dead_backoff: u32 = 2, 1 to 15;
+        /// Bytes a second from which the limit of a connection is a finding: a slow one has nobody who waits for it.
+        finding_least_rate: f64 = 125_000.0, 0.0 to 1e12;
+        /// Bytes written and not sent from which the limit of a slower connection is a finding.
+        finding_waiting: f64 = 65_536.0, 0.0 to 1e12;
+        /// Bytes a second from which the limit of a connection is no finding any more: every connection has one.
+        finding_most_rate: f64 = 250_000_000.0, 0.0 to 1e12;
     }
 }

@@ -1,6 +1,7 @@
 //! What limits a connection, on paths whose limit is known.
 
 mod beds;
+mod recordings;
 
 use std::{
     io::{Read, Write},
