@@ -8,6 +8,8 @@ use observer_ebpf::abi::socket_owner::Owner;
 use crate::kernel::{far_field, field, offsets, pointer, task_comm, tgid};
 
 const IPPROTO_TCP: u16 = 6;
+/// The TCP sockets under an MPTCP one have its inode, and no file of their own.
+const IPPROTO_MPTCP: u16 = 262;
 
 /// `struct bpf_iter__task_file`: the layout is fixed by the kernel's interface, four words.
 #[repr(C)]
@@ -33,7 +35,8 @@ fn obs_tcp_owners(ctx: *const IterTaskFile) -> i32 {
         return 0;
     }
     let protocol = pointer(socket, &offsets::SOCKET_SK).and_then(|sk| field::<u16>(sk, &offsets::SK_PROTOCOL));
-    let Some(inode) = far_field(socket, &offsets::SOCKET_INO).filter(|_| protocol == Some(IPPROTO_TCP)) else {
+    let is_tcp = matches!(protocol, Some(IPPROTO_TCP | IPPROTO_MPTCP));
+    let Some(inode) = far_field(socket, &offsets::SOCKET_INO).filter(|_| is_tcp) else {
         return 0;
     };
     let owner = Owner { inode, tgid: tgid(task), zero: 0, comm: task_comm(task) };

@@ -147,6 +147,12 @@ impl Source {
     pub const OOM_DIR: &'static str = "stored OOM kills";
     /// Fills `links`.
     pub const LINKS: &'static str = "rtnetlink";
+    /// Fills `tcp.sockets` where BPF is not to be had; listed only there.
+    pub const SOCK_DIAG: &'static str = "sock_diag";
+    /// What `sock_diag` does not tell of a socket; listed only where it is read.
+    pub const SOCK_DIAG_FIELDS: &'static str = "sock_diag, all fields";
+    /// Fills `owner` of sockets where BPF is not to be had; listed only where some cannot be known.
+    pub const SOCKET_OWNERS: &'static str = "/proc/PID/fd";
     /// Fills `network`.
     pub const NETWORK: &'static str = "network namespaces";
     /// Namespaces of `network`; listed only where one could not be entered.

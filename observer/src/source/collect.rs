@@ -13,7 +13,9 @@ use super::network;
 use super::oom_paths::OomPaths;
 use super::oom_watch::{Again, OomNews, OomWatch};
 use super::process::{self, Units};
+use super::sock_diag;
 use super::{Malformed, SourceError, cpu, host, memory, pressure, tcp, tcp_memory};
+use crate::snapshot::cgroup::Hierarchy;
 use crate::snapshot::coverage::{Cost, Coverage, Source};
 use crate::snapshot::oom::OomKill;
 use crate::snapshot::oom_watch::OomCounts;
@@ -63,6 +65,7 @@ pub struct Collector {
     links: Option<LinkReader>,
     network: Option<network::Reader>,
     encapsulation: Option<encapsulation::Reader>,
+    sock_diag: Option<sock_diag::Reader>,
     oom_paths: OomPaths,
     oom_watch: Option<OomWatch>,
     /// Kills that a snapshot found, until they are asked for.
@@ -94,6 +97,7 @@ impl Collector {
             links: None,
             network: None,
             encapsulation,
+            sock_diag: None,
             oom_paths,
             oom_watch,
             kills: Vec::new(),
@@ -216,6 +220,7 @@ impl Collector {
         // A folder that only looks like a host has no namespaces.
         let mut links = None;
         if self.options.root.is_host() {
+            self.read_sockets(snapshot);
             let active: Vec<_> = snapshot.tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
             let network = noted(&mut snapshot.coverage, Source::NETWORK, || {
                 kept(&mut self.network, network::Reader::open, |reader| reader.read(active.into_iter()))
@@ -233,6 +238,26 @@ impl Collector {
             Some(links) => Ok(links),
             None => kept(&mut self.links, LinkReader::open, LinkReader::read),
         });
+    }
+
+    /// Where the iterator could not tell of sockets.
+    fn read_sockets(&mut self, snapshot: &mut Snapshot) {
+        if snapshot.tcp.sockets.is_some() {
+            return;
+        }
+        let (options, buffer) = (&self.options, &mut self.buffer);
+        let open = || {
+            let mount = cgroup::find::memory_mount(&options.root, buffer);
+            let unified = mount.is_ok_and(|mount| mount.hierarchy == Hierarchy::V2);
+            sock_diag::Reader::open(options.kernel.max_sockets, unified)
+        };
+        let read = noted(&mut snapshot.coverage, Source::SOCK_DIAG, || {
+            kept(&mut self.sock_diag, open, sock_diag::Reader::read)
+        });
+        if let Some((sockets, missing)) = read {
+            snapshot.tcp.sockets = Some(sockets);
+            snapshot.coverage.sources.extend(missing);
+        }
     }
 
     fn read_cgroups(&mut self, snapshot: &mut Snapshot) {
@@ -306,7 +331,9 @@ mod tests {
 
     /// Why each source is missing, without the files of cgroups, which differ between hosts.
     fn missing(snapshot: &Snapshot) -> Vec<(&str, &str)> {
-        let sources = snapshot.coverage.sources.iter().filter(|s| !s.name.starts_with("cgroups "));
+        // Without the kernel side sockets are read by sock_diag, which never tells everything.
+        let aside = |s: &&Source| !s.name.starts_with("cgroups ") && s.name != Source::SOCK_DIAG_FIELDS;
+        let sources = snapshot.coverage.sources.iter().filter(aside);
         sources.filter_map(|s| Some((s.name.as_str(), s.missing.as_ref()?.as_str()))).collect()
     }
 

@@ -34,6 +34,7 @@ pub mod pressure;
 pub mod process;
 pub mod profile;
 pub mod recording;
+pub mod sock_diag;
 pub mod symbols;
 pub mod tcp;
 pub mod tcp_memory;

@@ -20,7 +20,7 @@ pub struct TcpInfo {
     pub segs_in: Option<u64>,
     /// Segments sent again.
     pub retrans_segs: Option<u64>,
-    /// Smoothed round-trip time in nanoseconds.
+    /// Smoothed round-trip time in nanoseconds. `None` also before the first was measured.
     pub srtt_ns: Option<u64>,
     /// Smallest round-trip time of the last minutes in nanoseconds.
     pub min_rtt_ns: Option<u64>,
@@ -50,7 +50,7 @@ pub struct TcpInfo {
     pub sndbuf_limited_ns: Option<u64>,
     /// Consecutive retransmission time-outs.
     pub backoff: Option<u32>,
-    /// Mean deviation of the round-trip time in nanoseconds.
+    /// Mean deviation of the round-trip time in nanoseconds. `None` as above.
     pub mdev_ns: Option<u64>,
     /// Bytes sent and not acknowledged.
     pub unacked_bytes: Option<u64>,

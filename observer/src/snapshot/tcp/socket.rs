@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::TcpInfo;
 use crate::snapshot::{CgroupId, Name};
 
-/// Open sockets. Source: BPF iterator `iter/tcp` in every network namespace.
+/// Open sockets. Source: BPF iterator `iter/tcp` in every network namespace, else `NETLINK_SOCK_DIAG`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sockets {
@@ -61,6 +61,26 @@ pub enum State {
     NewSynRecv,
 }
 
+impl State {
+    /// From the kernel's number.
+    pub fn of(number: u8) -> Self {
+        match number {
+            1 => Self::Established,
+            2 => Self::SynSent,
+            3 => Self::SynRecv,
+            4 => Self::FinWait1,
+            5 => Self::FinWait2,
+            6 => Self::TimeWait,
+            8 => Self::CloseWait,
+            9 => Self::LastAck,
+            10 => Self::Listen,
+            11 => Self::Closing,
+            12 => Self::NewSynRecv,
+            _ => Self::Close,
+        }
+    }
+}
+
 /// One open socket: what `tcp_sock` has counted since the connection began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Socket {
@@ -105,7 +125,7 @@ pub struct Socket {
     pub info: TcpInfo,
 }
 
-/// A process that holds a socket. Source: BPF iterator `iter/task_file`.
+/// A process that holds a socket. Source: BPF iterator `iter/task_file`, else /proc/PID/fd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Process id, in the PID namespace of observer.

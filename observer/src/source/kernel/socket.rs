@@ -32,7 +32,7 @@ impl Decoder {
             netns,
             local: (address(raw.family, raw.local), raw.local_port),
             remote: (address(raw.family, raw.remote), raw.remote_port),
-            state: state(raw.state),
+            state: State::of(raw.state),
             uid: raw.uid,
             inode: raw.inode,
             owner: None,
@@ -50,6 +50,8 @@ impl Decoder {
         let (busy, rwnd, sndbuf) = chrono(raw);
         let time = |ticks: u64| (self.tick_ns > 0).then(|| ticks.saturating_mul(self.tick_ns));
         let limited = |rate: u64| (rate != u64::MAX && rate != u64::from(u32::MAX)).then_some(rate);
+        // Until a round trip was measured the smoothed time is zero and its deviation a guess.
+        let measured = raw.srtt_8us > 0;
         let ahead = |a: u32, b: u32| u64::try_from(a.wrapping_sub(b).cast_signed()).unwrap_or(0);
         TcpInfo {
             bytes_acked: Some(raw.bytes_acked),
@@ -59,7 +61,7 @@ impl Decoder {
             segs_out: Some(raw.segs_out.into()),
             segs_in: Some(raw.segs_in.into()),
             retrans_segs: Some(raw.total_retrans.into()),
-            srtt_ns: Some(u64::from(raw.srtt_8us) * 1000 / 8),
+            srtt_ns: measured.then_some(u64::from(raw.srtt_8us) * 1000 / 8),
             min_rtt_ns: (raw.min_rtt_us != u32::MAX).then_some(u64::from(raw.min_rtt_us) * 1000),
             cwnd: Some(raw.cwnd),
             ssthresh: (raw.ssthresh < INFINITE_SSTHRESH).then_some(raw.ssthresh),
@@ -74,7 +76,7 @@ impl Decoder {
             rwnd_limited_ns: time(rwnd),
             sndbuf_limited_ns: time(sndbuf),
             backoff: Some(raw.backoff.into()),
-            mdev_ns: Some(u64::from(raw.mdev_4us) * 1000 / 4),
+            mdev_ns: measured.then_some(u64::from(raw.mdev_4us) * 1000 / 4),
             unacked_bytes: Some(ahead(raw.snd_nxt, raw.snd_una)),
             sacked_out: Some(raw.sacked_out),
             lost_out: Some(raw.lost_out),
@@ -121,23 +123,6 @@ fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
     } else {
         let [a, b, c, d, ..] = bytes;
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    }
-}
-
-fn state(state: u8) -> State {
-    match state {
-        1 => State::Established,
-        2 => State::SynSent,
-        3 => State::SynRecv,
-        4 => State::FinWait1,
-        5 => State::FinWait2,
-        6 => State::TimeWait,
-        8 => State::CloseWait,
-        9 => State::LastAck,
-        10 => State::Listen,
-        11 => State::Closing,
-        12 => State::NewSynRecv,
-        _ => State::Close,
     }
 }
 
@@ -199,7 +184,7 @@ mod tests {
     use crate::source::kernel::maps::zeroed;
 
     fn raw() -> Raw {
-        Raw { family: 2, state: 1, rate_interval_us: 1000, ..zeroed() }
+        Raw { family: 2, state: 1, rate_interval_us: 1000, srtt_8us: 8, ..zeroed() }
     }
 
     #[test]
@@ -224,10 +209,12 @@ mod tests {
             ssthresh: INFINITE_SSTHRESH,
             pacing_rate: u64::MAX,
             rate_interval_us: 0,
+            srtt_8us: 0,
             ..raw()
         };
         let info = Decoder::default().socket(0, &raw).info;
         assert_eq!((info.min_rtt_ns, info.ssthresh, info.pacing_rate, info.delivery_rate), (None, None, None, None));
+        assert_eq!((info.srtt_ns, info.mdev_ns), (None, None));
         assert_eq!(info.bytes_acked, Some(0), "a zero that was read is a zero");
     }
 

@@ -27,16 +27,19 @@ pub enum Family {
     Route,
     /// Families that have a name instead of a number.
     Generic,
+    /// Sockets.
+    SockDiag,
     /// IPsec.
     Xfrm,
 }
 
 impl Family {
     fn protocol(self) -> isize {
-        use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE, NETLINK_XFRM};
+        use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_XFRM};
         match self {
             Self::Route => NETLINK_ROUTE,
             Self::Generic => NETLINK_GENERIC,
+            Self::SockDiag => NETLINK_SOCK_DIAG,
             Self::Xfrm => NETLINK_XFRM,
         }
     }
@@ -46,6 +49,7 @@ impl Family {
         match self {
             Self::Route => "rtnetlink",
             Self::Generic => "generic netlink",
+            Self::SockDiag => "sock_diag",
             Self::Xfrm => "XFRM netlink",
         }
     }

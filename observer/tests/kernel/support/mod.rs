@@ -13,6 +13,7 @@ pub(crate) mod netns;
 pub(crate) mod observer;
 pub(crate) mod perf;
 pub(crate) mod socket;
+pub(crate) mod sockets;
 pub(crate) mod sysctl;
 pub(crate) mod trace;
 pub(crate) mod wait;

@@ -181,3 +181,48 @@ impl Info {
         Some(u64::from_ne_bytes(self.0.get(at..at + 8)?.try_into().ok()?))
     }
 }
+
+/// An IPv6 socket that talks to an IPv4 address, at both ends.
+pub(crate) fn mapped() -> Pair {
+    let listener = listen(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let port = listener.local_addr().expect("an address").port();
+    let client = begin_connect(SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), port)));
+    let (server, _) = listener.accept().expect("accept");
+    let client = TcpStream::from(client);
+    client.set_nonblocking(false).expect("a flag");
+    Pair { client, server }
+}
+
+/// A connection over MPTCP, the server's end of which is plain TCP if so asked; `None` where the kernel has no MPTCP. The
+/// cookies of its ends are not those of its subflows.
+pub(crate) fn mptcp_to(server_is_plain: bool) -> Option<Pair> {
+    let stream = |protocol| {
+        // SAFETY: socket has no preconditions; the descriptor is nobody else's.
+        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, protocol) };
+        // SAFETY: it was just made.
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    let (listener, client) =
+        (stream(if server_is_plain { 0 } else { libc::IPPROTO_MPTCP })?, stream(libc::IPPROTO_MPTCP)?);
+    // SAFETY: the descriptor is a socket; a listening one without an address gets one.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 1) }, 0, "listen: {}", io::Error::last_os_error());
+    let listener = TcpListener::from(listener);
+    let port = listener.local_addr().expect("an address").port();
+    // SAFETY: zeros are a valid address.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_port = port.to_be();
+    address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+    // SAFETY: the address is as long as it says.
+    let done = unsafe { libc::connect(client.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as _) };
+    assert_eq!(done, 0, "connect: {}", io::Error::last_os_error());
+    let (server, _) = listener.accept().expect("accept");
+    Some(Pair { client: TcpStream::from(client), server })
+}
+
+/// A connection over MPTCP at both ends, through which some data went.
+pub(crate) fn mptcp() -> Option<Pair> {
+    let mut ends = mptcp_to(false)?;
+    ends.send(5000);
+    Some(ends)
+}
