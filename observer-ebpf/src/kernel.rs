@@ -144,6 +144,12 @@ pub(crate) fn task_comm(task: *const c_void) -> [u8; COMM_LEN] {
     unsafe { bpf_probe_read_kernel(task.byte_add(offset as usize).cast()) }.unwrap_or([0; COMM_LEN])
 }
 
+/// Name of a task's process, which is that of its first thread.
+#[inline(always)]
+pub(crate) fn process_comm(task: *const c_void) -> [u8; COMM_LEN] {
+    pointer(task, &offsets::TASK_LEADER).map_or([0; COMM_LEN], task_comm)
+}
+
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub(crate) fn now() -> u64 {

@@ -58,9 +58,9 @@ macro_rules! for_each_kernel_field {
             CB_GSO_SEGS, "retransmit", "tcp_skb_cb", "tcp_gso_segs", 2;
             SKB_DEV, "reset", "sk_buff", "dev", 8;
             DEV_NET, "reset", "net_device", "nd_net.net", 8;
-            SK_DADDR, "socket", "sock", "__sk_common.skc_daddr", 4;
+            SK_DADDR, "remote", "sock", "__sk_common.skc_daddr", 4;
             SK_RCV_SADDR, "socket", "sock", "__sk_common.skc_rcv_saddr", 4;
-            SK_V6_DADDR, "socket", "sock", "__sk_common.skc_v6_daddr", 16;
+            SK_V6_DADDR, "remote", "sock", "__sk_common.skc_v6_daddr", 16;
             SK_V6_RCV_SADDR, "socket", "sock", "__sk_common.skc_v6_rcv_saddr", 16;
             SK_SOCKET, "socket", "sock", "sk_socket", 8;
             SOCKET_INO, "socket", "socket_alloc", "vfs_inode.i_ino", 8;
@@ -71,7 +71,7 @@ macro_rules! for_each_kernel_field {
             SK_RCVBUF, "socket", "sock", "sk_rcvbuf", 4;
             SK_TXHASH, "socket", "sock", "sk_txhash", 4;
             SK_WMEM_QUEUED, "socket", "sock", "sk_wmem_queued", 4;
-            SK_RX_IFINDEX, "socket", "sock", "sk_rx_dst_ifindex", 4;
+            SK_RX_IFINDEX, "remote", "sock", "sk_rx_dst_ifindex", 4;
             SK_DST, "socket", "sock", "sk_dst_cache", 8;
             DST_DEV, "socket", "dst_entry", "dev", 8;
             DST_XFRM, "socket", "dst_entry", "xfrm", 8;

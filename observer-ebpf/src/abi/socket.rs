@@ -1,6 +1,6 @@
 //! One open TCP socket, as the iterator writes it.
 
-use super::plain;
+use super::{COMM_LEN, plain};
 
 /// A socket. A field that the kernel does not have is 0; the user side knows which.
 #[repr(C)]
@@ -24,6 +24,10 @@ pub struct Socket {
     pub max_pacing_rate: u64,
     /// Memory cgroup that the socket is charged to; 0 if none.
     pub cgroup: u64,
+    /// Memory cgroup of the task that opened it; 0 if unknown.
+    pub opener_cgroup: u64,
+    /// Name of the process that opened it; empty if unknown.
+    pub opener_comm: [u8; COMM_LEN],
     /// Name of the congestion control, ends with NUL.
     pub congestion: [u8; 16],
     /// Local address, an IPv4 one in the first four bytes.
@@ -124,8 +128,10 @@ pub struct Socket {
     pub cwnd_limited: u8,
     /// Bytes of a segment that the peer was told of.
     pub advmss: u16,
-    /// Padding.
-    pub zero: [u8; 6],
+    /// [`OUTGOING`](super::tcp::OUTGOING) or [`INCOMING`](super::tcp::INCOMING); 0 if its begin was not seen.
+    pub direction: u16,
+    /// Id of the process that opened it; 0 if unknown.
+    pub opener: u32,
 }
 
 /// Sockets that are counted and not written.
@@ -143,4 +149,4 @@ pub enum Counted {
 /// Length of the map of [`Counted`].
 pub const COUNTED: u32 = 3;
 
-plain!(Socket = 288);
+plain!(Socket = 312);

@@ -8,6 +8,8 @@ use super::{COMM_LEN, plain};
 pub struct Owner {
     /// Inode in sockfs.
     pub inode: u64,
+    /// Memory cgroup of the task that was met; 0 if unknown.
+    pub cgroup: u64,
     /// Process id, the kernel's tgid.
     pub tgid: u32,
     /// Padding.
@@ -16,4 +18,4 @@ pub struct Owner {
     pub comm: [u8; COMM_LEN],
 }
 
-plain!(Owner = 32);
+plain!(Owner = 40);

@@ -1,6 +1,6 @@
 //! Life cycle of TCP connections.
 
-use super::plain;
+use super::{COMM_LEN, plain};
 
 /// A network namespace. The cookie tells apart two namespaces that had the same inode one after the other.
 #[repr(C)]
@@ -49,16 +49,20 @@ pub struct Birth {
     pub established_ns: u64,
     /// Memory cgroup of the task that opened or closed it; 0 if unknown.
     pub cgroup: u64,
+    /// Name of that task's process; empty if unknown.
+    pub comm: [u8; COMM_LEN],
+    /// Its process id, the kernel's tgid; 0 if unknown.
+    pub tgid: u32,
     /// [`OUTGOING`] or [`INCOMING`].
-    pub direction: u32,
+    pub direction: u16,
     /// Local port, which the kernel has given back when the socket is destroyed.
-    pub local_port: u32,
+    pub local_port: u16,
 }
 
 /// The connection was begun here.
-pub const OUTGOING: u32 = 1;
+pub const OUTGOING: u16 = 1;
 /// The connection was accepted here.
-pub const INCOMING: u32 = 2;
+pub const INCOMING: u16 = 2;
 
 /// What closed connections are summed by.
 #[repr(C)]
@@ -96,4 +100,38 @@ pub struct Closed {
     pub duration_ns: u64,
 }
 
-plain!(Namespace = 16, Counts = 80, Birth = 24, ClosedKey = 16, Closed = 64);
+/// One connection that has ended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// `SO_COOKIE`.
+    pub cookie: u64,
+    /// Bytes that the peer acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Memory cgroup; 0 if unknown.
+    pub cgroup: u64,
+    /// Remote address, an IPv4 one in the first four bytes.
+    pub remote: [u8; 16],
+    /// Name of the process that opened or closed it; empty if unknown.
+    pub comm: [u8; COMM_LEN],
+    /// Its id; 0 if unknown.
+    pub tgid: u32,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Segments sent again.
+    pub retrans: u32,
+    /// Interface that its packets went out by, or else came in by; 0 if unknown.
+    pub ifindex: u32,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Remote port.
+    pub remote_port: u16,
+    /// Local port; 0 if its begin was not seen.
+    pub local_port: u16,
+    /// [`OUTGOING`] or [`INCOMING`]; 0 if its begin was not seen.
+    pub direction: u16,
+}
+
+plain!(Namespace = 16, Counts = 80, Birth = 40, ClosedKey = 16, Closed = 64, Ended = 88);

@@ -16,6 +16,7 @@ mod socket;
 mod socket_owner;
 mod tcp;
 mod tcp_closed;
+mod tcp_ended;
 mod tunnel;
 mod tunnel_work;
 

@@ -14,6 +14,7 @@ use observer_ebpf::abi::{
     socket::{COUNTED, Counted, Socket},
 };
 
+use super::tcp_closed::birth;
 use crate::kernel::{atomic_add, bits, constant, far_field, field, offsets, pointer, socket_cgroup};
 
 const AF_INET6: u16 = 10;
@@ -84,6 +85,7 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
             unsafe { core::ptr::write_volatile(&raw mut (*to).$field, value) };
         )*};
     }
+    let birth = birth(tp);
     let word = |offset| field::<u32>(tp, offset).unwrap_or(0);
     let long = |offset| field::<u64>(tp, offset).unwrap_or(0);
     let short = |offset| field::<u16>(tp, offset).unwrap_or(0);
@@ -98,6 +100,10 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
         pacing_rate = long(&offsets::SK_PACING_RATE);
         max_pacing_rate = long(&offsets::SK_MAX_PACING_RATE);
         cgroup = socket_cgroup(tp).unwrap_or(0);
+        opener_cgroup = birth.cgroup;
+        opener_comm = birth.comm;
+        opener = birth.tgid;
+        direction = birth.direction;
         congestion = congestion(tp);
         uid = uid;
         segs_out = word(&offsets::TP_SEGS_OUT);
@@ -168,7 +174,7 @@ fn inode(tp: *const c_void) -> u64 {
 
 /// A word of what the socket's route points to; 0 if there is no route, or no such pointer.
 #[inline(always)]
-fn route_field(tp: *const c_void, pointer_in_route: &'static u32, offset: &'static u32) -> u32 {
+pub(super) fn route_field(tp: *const c_void, pointer_in_route: &'static u32, offset: &'static u32) -> u32 {
     let route = pointer(tp, &offsets::SK_DST).filter(|route| !route.is_null());
     route.and_then(|route| far_field(route, pointer_in_route)).and_then(|to| far_field(to, offset)).unwrap_or(0)
 }
@@ -178,12 +184,12 @@ fn congestion(tp: *const c_void) -> [u8; 16] {
     pointer(tp, &offsets::ICSK_CA_OPS).and_then(|ops| far_field(ops, &offsets::CA_NAME)).unwrap_or([0; 16])
 }
 
-/// Copies an address.
+/// Copies an address out of a socket.
 ///
 /// # Safety
-/// `to` must point into a record.
+/// `to` must point into a record with room for so many bytes.
 #[inline(always)]
-unsafe fn copy(to: *mut [u8; 16], tp: *const c_void, offset: &'static u32, len: u32) {
+pub(super) unsafe fn copy(to: *mut [u8; 16], tp: *const c_void, offset: &'static u32, len: u32) {
     let offset = constant(offset);
     if offset != ABSENT {
         // SAFETY: the helper checks the source; the caller vouches for the target.

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use observer_ebpf::abi::socket_owner::Owner;
 
-use crate::kernel::{far_field, field, offsets, pointer, task_comm, tgid};
+use crate::kernel::{far_field, field, offsets, pointer, task_cgroup, task_comm, tgid};
 
 const IPPROTO_TCP: u16 = 6;
 /// The TCP sockets under an MPTCP one have its inode, and no file of their own.
@@ -39,7 +39,7 @@ fn obs_tcp_owners(ctx: *const IterTaskFile) -> i32 {
     let Some(inode) = far_field(socket, &offsets::SOCKET_INO).filter(|_| is_tcp) else {
         return 0;
     };
-    let owner = Owner { inode, tgid: tgid(task), zero: 0, comm: task_comm(task) };
+    let owner = Owner { inode, cgroup: task_cgroup(task), tgid: tgid(task), zero: 0, comm: task_comm(task) };
     // SAFETY: the first member of `struct bpf_iter_meta` is the sequence file; the record is as long as it is told.
     unsafe { bpf_seq_write((*meta).cast(), (&raw const owner).cast_mut().cast(), size_of::<Owner>() as u32) };
     0

@@ -9,10 +9,15 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap},
     programs::BtfTracePointContext,
 };
-use observer_ebpf::abi::tcp::{Birth, Closed, ClosedKey, INCOMING, OUTGOING};
+use observer_ebpf::abi::{
+    COMM_LEN,
+    tcp::{Birth, Closed, ClosedKey, INCOMING, OUTGOING},
+};
 
-use super::BPF_NOEXIST;
-use crate::kernel::{atomic_add, current, field, now, offsets, pointer, socket_cgroup, task_cgroup, typed_arg};
+use super::{BPF_NOEXIST, tcp_ended};
+use crate::kernel::{
+    atomic_add, current, field, now, offsets, pointer, process_comm, socket_cgroup, task_cgroup, tgid, typed_arg,
+};
 
 /// Open connections, the least recently used forgotten: then the direction is taken from the ports.
 #[map(name = "obs_tcp_births")]
@@ -25,19 +30,23 @@ static CLOSED: HashMap<ClosedKey, Closed> = HashMap::with_max_entries(4096, 0);
 #[map(name = "obs_tcp_rest")]
 static OTHER: Array<Closed> = Array::with_max_entries(1, 0);
 
+/// Nothing is known of it.
+const UNKNOWN: Birth =
+    Birth { established_ns: 0, cgroup: 0, comm: [0; COMM_LEN], tgid: 0, direction: 0, local_port: 0 };
+
 /// A task begins a connection: it is `current`.
 #[inline(always)]
 pub(super) fn opened(sk: *const c_void) {
-    let cgroup = task_cgroup(current());
-    let birth = Birth { established_ns: 0, cgroup, direction: OUTGOING, local_port: 0 };
-    let _ = BIRTHS.insert(sk as u64, birth, 0);
+    let task = current();
+    let (cgroup, tgid, comm) = (task_cgroup(task), tgid(task), process_comm(task));
+    let _ = BIRTHS.insert(sk as u64, Birth { cgroup, comm, tgid, direction: OUTGOING, ..UNKNOWN }, 0);
 }
 
 /// The handshake is done.
 #[inline(always)]
 pub(super) fn established(sk: *const c_void) {
     let established_ns = now();
-    let local_port = u32::from(field::<u16>(sk, &offsets::SK_NUM).unwrap_or(0));
+    let local_port = field::<u16>(sk, &offsets::SK_NUM).unwrap_or(0);
     if let Some(birth) = BIRTHS.get_ptr_mut(sk as u64) {
         // SAFETY: the map gave the pointer; the socket's lock is held.
         unsafe {
@@ -46,8 +55,7 @@ pub(super) fn established(sk: *const c_void) {
         }
         return;
     }
-    let birth = Birth { established_ns, cgroup: 0, direction: INCOMING, local_port };
-    let _ = BIRTHS.insert(sk as u64, birth, 0);
+    let _ = BIRTHS.insert(sk as u64, Birth { established_ns, direction: INCOMING, local_port, ..UNKNOWN }, 0);
 }
 
 /// A task closes its side: it is `current`.
@@ -56,8 +64,11 @@ pub(super) fn closing(sk: *const c_void) {
     if let Some(birth) = BIRTHS.get_ptr_mut(sk as u64) {
         // SAFETY: as above.
         unsafe {
-            if (*birth).cgroup == 0 {
-                (*birth).cgroup = task_cgroup(current());
+            if (*birth).tgid == 0 {
+                let task = current();
+                (*birth).cgroup = task_cgroup(task);
+                (*birth).comm = process_comm(task);
+                (*birth).tgid = tgid(task);
             }
         }
     }
@@ -92,15 +103,28 @@ fn obs_tcp_destroy(ctx: BtfTracePointContext) -> i32 {
         end.timed = 1;
         end.duration_ns = now() - birth.established_ns;
     }
+    let birth =
+        Birth { cgroup: if birth.cgroup != 0 { birth.cgroup } else { socket_cgroup(sk).unwrap_or(0) }, ..birth };
     count(&key(sk, birth), &end);
+    tcp_ended::tell(tp, birth, &end);
     0
 }
 
-/// What is remembered of a socket, which is forgotten with this: zeros if nothing. No `Option`, whose unset half the
-/// verifier would not let be copied.
+/// What is remembered of an open socket: zeros if nothing.
+#[inline(always)]
+pub(super) fn birth(sk: *const c_void) -> Birth {
+    let mut birth = UNKNOWN;
+    if let Some(known) = BIRTHS.get_ptr(sk as u64) {
+        // SAFETY: the map gave the pointer.
+        birth = unsafe { *known };
+    }
+    birth
+}
+
+/// The same, and it is forgotten with this. No `Option`, whose unset half the verifier would not let be copied.
 #[inline(always)]
 fn take_birth(sk: *const c_void) -> Birth {
-    let mut birth = Birth { established_ns: 0, cgroup: 0, direction: 0, local_port: 0 };
+    let mut birth = UNKNOWN;
     if let Some(known) = BIRTHS.get_ptr(sk as u64) {
         // SAFETY: the map gave the pointer.
         birth = unsafe { *known };
@@ -111,7 +135,7 @@ fn take_birth(sk: *const c_void) -> Birth {
 
 #[inline(always)]
 fn key(sk: *const c_void, birth: Birth) -> ClosedKey {
-    let local = birth.local_port as u16;
+    let local = birth.local_port;
     let remote = u16::from_be(field::<u16>(sk, &offsets::SK_DPORT).unwrap_or(0));
     let direction = match birth.direction {
         // A connection that is older than the probe: the service is usually at the lower port.
@@ -126,10 +150,10 @@ fn key(sk: *const c_void, birth: Birth) -> ClosedKey {
     };
     let net = pointer(sk, &offsets::SK_NET);
     ClosedKey {
-        cgroup: if birth.cgroup != 0 { birth.cgroup } else { socket_cgroup(sk).unwrap_or(0) },
+        cgroup: birth.cgroup,
         netns: net.and_then(|net| field(net, &offsets::NET_INUM)).unwrap_or(0),
         port: if direction == OUTGOING { remote } else { local },
-        direction: direction as u16,
+        direction,
     }
 }
 
@@ -138,7 +162,14 @@ fn count(key: &ClosedKey, end: &Closed) {
     if CLOSED.get_ptr(key).is_none() && CLOSED.insert(key, end, BPF_NOEXIST).is_ok() {
         return;
     }
-    let Some(sum) = CLOSED.get_ptr_mut(key).or_else(|| OTHER.get_ptr_mut(0)) else { return };
+    if let Some(sum) = CLOSED.get_ptr_mut(key).or_else(|| OTHER.get_ptr_mut(0)) {
+        add(sum, end);
+    }
+}
+
+/// Adds to a sum in a map.
+#[inline(always)]
+pub(super) fn add(sum: *mut Closed, end: &Closed) {
     let Closed { connections, bytes_acked, bytes_received, segs_out, retrans, srtt_8us, timed, duration_ns } = *end;
     // SAFETY: the map gave the pointer.
     unsafe {

@@ -184,6 +184,11 @@ impl Masker {
             socket.remote.0 = self.address(socket.remote.0);
             socket.owner.iter_mut().for_each(|owner| self.mask_comm(&mut owner.comm));
         }
+        if let Some(traffic) = &mut tcp.traffic {
+            let processes = traffic.processes.iter_mut().filter_map(|share| share.key.as_mut());
+            processes.for_each(|owner| self.mask_comm(&mut owner.comm));
+            traffic.networks.iter_mut().for_each(|share| share.key.address = self.address(share.key.address));
+        }
     }
 
     /// An address of 240.0.0.0/4 (RFC 1112, never assigned) or 2001:db8::/32 (RFC 3849, for documentation).

@@ -38,6 +38,7 @@ pub mod sock_diag;
 pub mod symbols;
 pub mod tcp;
 pub mod tcp_memory;
+pub mod traffic;
 pub mod tunnel;
 
 pub use collect::{Collector, Options};

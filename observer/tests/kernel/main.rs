@@ -38,6 +38,7 @@ mod retries;
 mod soak;
 mod sock_diag;
 mod tcp_counts;
+mod tcp_scale;
 mod tcp_sockets;
 mod tcp_ss;
 mod throttles;

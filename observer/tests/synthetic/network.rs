@@ -21,7 +21,7 @@ pub(super) fn tcp(n: u64) -> Tcp {
         state,
         uid: 33,
         inode: 9000 + i,
-        owner: Some(Owner { pid: 4000 + i as u32, comm: "nginx".into() }),
+        owner: Some(Owner { pid: 4000 + i as u32, comm: "nginx".into(), cgroup: None }),
         cgroup: None,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),

@@ -49,7 +49,7 @@ fn window(connections: &[(&str, u64, Change)]) -> Vec<Model> {
         let socket = |(i, (program, rate, change)): (usize, &(&str, u64, Change))| {
             let mut info = busy(second, *rate);
             change(second, &mut info);
-            let owner = Some(Owner { pid: 100 + i as u32, comm: (*program).into() });
+            let owner = Some(Owner { pid: 100 + i as u32, comm: (*program).into(), cgroup: None });
             let port = 1000 + i as u16;
             let ends = (([10, 0, 0, 1].into(), port), ([10, 0, 0, 2].into(), 443));
             Socket { info, owner, ..Socket::new(i as u64, 2, ends.0, ends.1) }

@@ -17,7 +17,10 @@ use crate::snapshot::{
     reclaim::{CgroupReclaim, InFlight, Reclaim, ReclaimKind, ReclaimTotals, Scan, Scanner, Throttle},
     retry::{Retries, Retry, RetryKind},
     shrinker::Shrinker,
-    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Socket, SocketTotals, Sockets, Tcp, TcpInfo},
+    tcp::{
+        Closed, ClosedGroup, ClosedTotals, Device, NamespaceCounts, Network, Owner, Service, Share, Socket,
+        SocketTotals, Sockets, Tcp, TcpInfo, Traffic, TrafficTotals,
+    },
 };
 
 /// A name with all that a format could trip over.
@@ -317,8 +320,27 @@ fn tcp(n: u64) -> Tcp {
             syn_recv: 1,
             namespaces: 3,
             namespaces_not_read: 1,
+            namespaces_waiting: 1,
         }),
+        traffic: Some(traffic(n)),
         ..Tcp::default()
+    }
+}
+
+fn traffic(n: u64) -> Traffic {
+    let totals =
+        TrafficTotals { bytes_acked: 1000 * n, bytes_received: 2000 * n, retrans_segs: n, began: 2 * n, ended: n };
+    let web = Owner { pid: 7, comm: "web".into(), cgroup: None };
+    Traffic {
+        total: totals,
+        processes: vec![Share { key: Some(web), totals }],
+        cgroups: vec![Share { key: Some(PODS), totals }],
+        networks: vec![Share { key: Network { address: [192, 0, 2, 0].into(), prefix: 24 }, totals }],
+        services: vec![Share { key: Service { port: 443, outgoing: true }, totals }],
+        devices: vec![Share { key: Device { netns: 4_026_531_840, index: Some(1) }, totals }],
+        followed: 6,
+        not_followed: 1,
+        untold: 1,
     }
 }
 

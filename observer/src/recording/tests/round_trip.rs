@@ -264,6 +264,7 @@ const ALWAYS_THERE: &[&str] = &[
     "reclaim.by_process.",
     "reclaim.in_flight.",
     "tcp.sockets.list.",
+    "tcp.traffic.",
 ];
 
 #[test]

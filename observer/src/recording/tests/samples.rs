@@ -18,8 +18,8 @@ use crate::snapshot::pressure::{Pressure, Resource, Stall};
 use crate::snapshot::process::{Process, Processes};
 use crate::snapshot::reclaim::{CgroupReclaim, InFlight, ProcessReclaim, Reclaim, ReclaimKind, ReclaimTotals};
 use crate::snapshot::tcp::{
-    Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
-    Tcp, TcpInfo, TcpMemory,
+    Closed, ClosedGroup, ClosedTotals, Device, NamespaceCounts, Netstat, Network, Owner, Service, Share, Snmp, Socket,
+    SocketTotals, Sockets, State, Tcp, TcpInfo, TcpMemory, Traffic, TrafficTotals,
 };
 use crate::snapshot::{CgroupId, Cgroups, Host, Log2Histogram, Name, Snapshot, Stamp};
 
@@ -58,7 +58,7 @@ pub(super) fn full() -> Snapshot {
         state: State::FinWait1,
         uid: 1000,
         inode: 5,
-        owner: Some(Owner { pid: 7, comm: comm() }),
+        owner: Some(Owner { pid: 7, comm: comm(), cgroup: None }),
         cgroup: id,
         congestion: Some("cubic".into()),
         rx_ifindex: Some(2),
@@ -237,6 +237,21 @@ pub(super) fn full() -> Snapshot {
                 namespaces: 3,
                 namespaces_not_read: 4,
                 ..Sockets::default()
+            }),
+            traffic: Some(Traffic {
+                processes: vec![Share {
+                    key: Some(Owner { pid: 7, comm: comm(), cgroup: None }),
+                    totals: TrafficTotals { bytes_acked: 9, ..TrafficTotals::default() },
+                }],
+                cgroups: vec![Share { key: id, totals: TrafficTotals::default() }],
+                networks: vec![Share {
+                    key: Network { address: IpAddr::from([192, 0, 2, 0]), prefix: 24 },
+                    totals: TrafficTotals::default(),
+                }],
+                services: vec![Share { key: Service { port: 443, outgoing: true }, totals: TrafficTotals::default() }],
+                devices: vec![Share { key: Device { netns: 1, index: None }, totals: TrafficTotals::default() }],
+                followed: 2,
+                ..Traffic::default()
             }),
             ..Tcp::default()
         },

@@ -5,12 +5,14 @@ mod counters;
 mod info;
 mod memory;
 mod socket;
+mod traffic;
 
 pub use closed::{Closed, ClosedGroup, ClosedTotals};
 pub use counters::{NamespaceCounts, Netstat, Snmp};
 pub use info::TcpInfo;
 pub use memory::TcpMemory;
 pub use socket::{Owner, Socket, SocketTotals, Sockets, State, ends};
+pub use traffic::{Device, Network, Service, Share, Traffic, TrafficTotals};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,4 +33,6 @@ pub struct Tcp {
     pub closed: Option<Closed>,
     /// Sockets that are open.
     pub sockets: Option<Sockets>,
+    /// What all connections carried, by process, cgroup, network, service and device.
+    pub traffic: Option<Traffic>,
 }

@@ -11,7 +11,7 @@ use crate::snapshot::{CgroupId, Name};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sockets {
-    /// The sockets that carried the most bytes; listening ones are not in it.
+    /// The sockets that carry the most now, and those whose data waits; listening ones are not in it.
     pub list: Vec<Socket>,
     /// Sockets beyond the limit of one snapshot, summed.
     pub other: SocketTotals,
@@ -25,6 +25,9 @@ pub struct Sockets {
     pub namespaces: u64,
     /// Network namespaces that could not be entered.
     pub namespaces_not_read: u64,
+    /// Network namespaces whose turn comes with a later snapshot: to read all of them takes too long. Their sockets are in
+    /// none of the numbers above.
+    pub namespaces_waiting: u64,
 }
 
 /// Sums over sockets that are not listed.
@@ -125,13 +128,17 @@ pub struct Socket {
     pub info: TcpInfo,
 }
 
-/// A process that holds a socket. Source: BPF iterator `iter/task_file`, else /proc/PID/fd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A process that holds a socket. Source: BPF iterator `iter/task_file`, else /proc/PID/fd; for one that opened it
+/// `sock:inet_sock_set_state`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// Process id, in the PID namespace of observer.
     pub pid: u32,
     /// Its name.
     pub comm: Name,
+    /// Memory cgroup that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<CgroupId>,
 }
 
 impl Socket {

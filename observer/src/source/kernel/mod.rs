@@ -7,6 +7,7 @@ mod alloc_failures;
 pub mod alloc_stacks;
 mod bpf_sys;
 pub mod btf;
+mod busiest;
 mod compaction;
 pub mod encapsulation;
 mod fields;
@@ -30,7 +31,9 @@ mod shrinker;
 mod sizes;
 mod socket;
 mod sockets;
+mod sockstat;
 mod tcp;
+mod traffic;
 mod tunnel_probes;
 
 use std::{
@@ -51,8 +54,9 @@ use crate::{
         CgroupId, Coverage, Log2Histogram, Name, Snapshot,
         coverage::{Loss, Source},
         oom::OomKill,
+        tcp::Tcp,
     },
-    source::cost::counted,
+    source::{self, cost::counted},
 };
 
 /// How to load.
@@ -62,6 +66,8 @@ pub struct Options {
     pub memory_budget: usize,
     /// Sockets that a snapshot lists at most; the others are summed.
     pub max_sockets: usize,
+    /// How the traffic of all connections is added up.
+    pub traffic: source::traffic::Options,
     /// The running kernel's type information.
     pub btf: PathBuf,
     /// Names of the probes to load, by [`probes::PROBES`]. None: all of them.
@@ -71,7 +77,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let btf = PathBuf::from("/sys/kernel/btf/vmlinux");
-        Self { memory_budget: 16 << 20, max_sockets: 1000, btf, only: None }
+        Self {
+            memory_budget: 20 << 20,
+            max_sockets: 1000,
+            traffic: source::traffic::Options::default(),
+            btf,
+            only: None,
+        }
     }
 }
 
@@ -100,13 +112,14 @@ struct Readers {
     closed: Option<tcp::ClosedReader>,
     sockets: Option<sockets::Reader>,
     owners: Option<owners::Reader>,
+    traffic: Option<traffic::Reader>,
     losses: Option<Array<u64>>,
     /// Readers that are wanted and could not be opened.
     failures: Vec<Source>,
 }
 
 impl Readers {
-    fn open(object: &mut Object, sizes: Sizes, cpus: u32, max_sockets: usize) -> Self {
+    fn open(object: &mut Object, sizes: Sizes, cpus: u32, options: &Options) -> Self {
         let page_size = sysconf(SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let works = |probes: &[&str]| probes.iter().all(|probe| object.works(probe));
         let [page_alloc, reclaim, kswapd, oom, closed] =
@@ -124,6 +137,7 @@ impl Readers {
         };
         let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
         let iterator = object.program("tcp_sockets").and_then(|fd| fd.try_clone().ok());
+        let sockets = iterator.is_some();
         let owners = object.program("tcp_owners").and_then(|fd| fd.try_clone().ok());
         let Some(ebpf) = object.ebpf.as_mut() else { return Self::default() };
         let mut failures = Vec::new();
@@ -159,11 +173,14 @@ impl Readers {
             closed: opened(closed, "tcp.closed", &mut failures, || tcp::ClosedReader::open(ebpf)),
             sockets: iterator.and_then(|fd| {
                 opened(true, "tcp.sockets", &mut failures, || {
-                    sockets::Reader::open(ebpf, fd.as_fd(), decoder, max_sockets)
+                    sockets::Reader::open(ebpf, fd.as_fd(), decoder, options.max_sockets)
                 })
             }),
             owners: owners
                 .and_then(|fd| opened(true, "tcp.owners", &mut failures, || owners::Reader::open(fd.as_fd()))),
+            traffic: opened(sockets, "tcp.traffic", &mut failures, || {
+                traffic::Reader::open(ebpf, options.traffic, closed)
+            }),
             losses: opened(true, "losses", &mut failures, || Array::open(ebpf, "obs_losses")),
             failures: Vec::new(),
         };
@@ -184,7 +201,7 @@ impl Kernel {
         let sizes = Sizes::within(options.memory_budget, cpus);
         let mut object = Object::load(object, options, sizes);
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let kernel = Self { readers: Readers::open(&mut object, sizes, cpus, options.max_sockets), object };
+        let kernel = Self { readers: Readers::open(&mut object, sizes, cpus, options), object };
         let mut coverage = Coverage::default();
         kernel.describe(&mut coverage);
         (kernel, coverage)
@@ -217,13 +234,36 @@ impl Kernel {
         let tcp = &mut snapshot.tcp;
         tcp.namespaces = keep(coverage, "tcp.namespaces", readers.namespaces.as_mut(), tcp::Namespaces::read);
         tcp.closed = keep(coverage, "tcp.closed", readers.closed.as_mut(), tcp::ClosedReader::read);
-        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
-        let sockets = readers.sockets.as_mut();
-        tcp.sockets = keep(coverage, "tcp.sockets", sockets, |reader| reader.read(active.into_iter()));
-        if let Some(sockets) = &mut tcp.sockets {
-            keep(coverage, "tcp.owners", readers.owners.as_mut(), |reader| reader.fill(&mut sockets.list));
-        }
+        Self::read_sockets(readers, tcp, coverage);
         self.describe(coverage);
+    }
+
+    fn read_sockets(readers: &mut Readers, tcp: &mut Tcp, coverage: &mut Coverage) {
+        let Some(reader) = readers.sockets.as_mut() else { return };
+        let (owners, traffic) = (&mut readers.owners, &mut readers.traffic);
+        if let Some(Err(error)) = traffic.as_mut().map(traffic::Reader::begin) {
+            coverage.sources.push(unread("tcp.traffic", &error));
+            *traffic = None;
+        }
+        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
+        tcp.sockets = keep(coverage, "tcp.sockets", Some(&mut *reader), |reader| {
+            reader.read(active.into_iter(), |netns, raw, read_before| {
+                if let Some(owners) = owners.as_mut().filter(|_| raw.opener == 0) {
+                    owners.want(raw.inode);
+                }
+                traffic.as_mut().map_or(0, |traffic| traffic.look(netns, raw, read_before))
+            })
+        });
+        let Some(sockets) = &mut tcp.sockets else { return };
+        if keep(coverage, "tcp.owners", owners.as_mut(), owners::Reader::look).is_some() {
+            let holder = |inode| owners.as_ref().and_then(|owners| owners.holder(inode));
+            for socket in &mut sockets.list {
+                socket.owner = holder(socket.inode).map(|holder| holder.owner()).or_else(|| socket.owner.take());
+            }
+        }
+        tcp.traffic = keep(coverage, "tcp.traffic", traffic.as_mut(), |traffic| {
+            Ok(traffic.credit(owners.as_ref(), |netns| reader.has_read(netns)))
+        });
     }
 
     /// Takes the events that have come since the last call. They are also in the next snapshot.

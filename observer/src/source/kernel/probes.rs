@@ -236,14 +236,14 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp("tcp_resets_received", "tcp_receive_reset", &[form("obs_tcp_rst_rcvd", &[Ptr("sock")])], "tcp.namespaces")
     },
     ProbeSpec {
-        fields: &["sock", "lifecycle", "tcp", "task"],
+        fields: &["sock", "lifecycle", "tcp", "task", "remote"],
         ..tp("tcp_closed", "tcp_destroy_sock", &[form("obs_tcp_destroy", &[Ptr("sock")])], "tcp.closed")
     },
     ProbeSpec {
         name: "tcp_sockets",
         attach: Iter("tcp", "obs_tcp_sockets"),
         feeds: "tcp.sockets",
-        fields: &["sock", "lifecycle", "tcp", "task", "socket"],
+        fields: &["sock", "lifecycle", "tcp", "task", "remote", "socket"],
         replaced_by: Some("sock_diag, as `ss -ti` reads it"),
     },
     ProbeSpec {

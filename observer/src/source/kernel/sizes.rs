@@ -36,13 +36,15 @@ pub(super) struct Sizes {
     pub(super) births: u32,
     /// Groups of closed connections.
     pub(super) closed: u32,
+    /// Bytes of the ring buffer of connections that ended: a power of two.
+    pub(super) ended: u32,
 }
 
 impl Sizes {
-    /// Shares a budget in bytes on a machine of so many possible CPUs, in 64ths: a third to page allocations, which every
+    /// Shares a budget in bytes on a machine of so many possible CPUs, in 80ths: a quarter to page allocations, which every
     /// process has.
     pub(super) fn within(budget: usize, cpus: usize) -> Self {
-        let part = |n: usize| budget / 64 * n;
+        let part = |n: usize| budget / 80 * n;
         Self {
             alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(43) / 2, 262_144),
             alloc_failures: share::<page_alloc::FailureKey, page_alloc::Failure>(part(1) / 2, 8192),
@@ -58,15 +60,17 @@ impl Sizes {
             namespaces: share_bytes(part(4), size_of::<tcp::Counts>() * cpus, 4096),
             births: share::<u64, tcp::Birth>(part(7), 65_536),
             closed: share::<tcp::ClosedKey, tcp::Closed>(part(4), 16_384),
+            ended: ring(part(16)),
         }
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 14] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 15] {
         [
             ("obs_tcp_netns", self.namespaces),
             ("obs_tcp_births", self.births),
             ("obs_tcp_closed", self.closed),
+            ("obs_tcp_ended", self.ended),
             ("obs_alloc_procs", self.alloc_processes),
             ("obs_alloc_fails", self.alloc_failures),
             ("obs_kswapd_reqs", self.kswapd_requesters),
@@ -92,16 +96,25 @@ fn share_bytes(bytes: usize, element: usize, most: u32) -> u32 {
     u32::try_from(bytes / (element + HASH_OVERHEAD)).unwrap_or(u32::MAX).clamp(LEAST, most)
 }
 
+/// Bytes of a ring buffer, which the kernel wants to be a power of two and whole pages, of whatever size those are.
+fn ring(bytes: usize) -> u32 {
+    const LEAST: u32 = 64 << 10;
+    const MOST: u32 = 64 << 20;
+    let bytes = u32::try_from(bytes).unwrap_or(MOST).clamp(LEAST, MOST);
+    1 << bytes.ilog2()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn maps_stay_within_the_budget_and_never_vanish() {
-        let sizes = Sizes::within(16 << 20, 8);
+        let sizes = Sizes::within(20 << 20, 8);
         let element = size_of::<page_alloc::Key>() + size_of::<page_alloc::Value>() + HASH_OVERHEAD;
         assert!(sizes.alloc_processes as usize * element <= 6 << 20);
         assert!(sizes.alloc_processes > 10_000, "a busy host has that many processes");
-        assert!(Sizes::within(0, 512).entries().iter().all(|(_, n)| *n == 256));
+        assert!(Sizes::within(0, 512).entries().iter().all(|(name, n)| *n == 256 || *name == "obs_tcp_ended"));
+        assert_eq!((sizes.ended, Sizes::within(0, 1).ended), (4 << 20, 64 << 10));
     }
 }

@@ -35,7 +35,7 @@ impl Decoder {
             state: State::of(raw.state),
             uid: raw.uid,
             inode: raw.inode,
-            owner: None,
+            owner: super::traffic::opener(raw).map(|holder| holder.owner()),
             cgroup: super::cgroup(raw.cgroup),
             congestion: (!congestion.is_empty()).then_some(congestion),
             rx_ifindex: known(raw.rx_ifindex),
@@ -117,7 +117,8 @@ fn delivery_rate(raw: &Raw) -> Option<u64> {
     bytes.saturating_mul(1_000_000).checked_div(raw.rate_interval_us.into())
 }
 
-fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
+/// An address of the ABI; a v4-mapped one as IPv4.
+pub(super) fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
     if i32::from(family) == libc::AF_INET6 {
         IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
     } else {

@@ -1,19 +1,24 @@
 //! Reads every open TCP socket of every network namespace through the iterator.
 
 use std::{
+    collections::HashMap,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
 use aya::Ebpf;
 use observer_ebpf::abi::socket::{Counted, Socket as Raw};
 
-use super::{bpf_sys, iterator, maps::Array, socket::Decoder};
+use super::{bpf_sys, busiest::Busiest, iterator, maps::Array, socket::Decoder, sockstat};
 use crate::{
-    snapshot::tcp::{SocketTotals, Sockets},
-    source::netns::{Known, Visit},
+    snapshot::tcp::Sockets,
+    source::netns::{Known, Namespace, Visit},
 };
 
+/// Time that the namespaces may take in one snapshot, as each read walks the kernel's whole table of connections. The others
+/// have their turn in the next one.
+const TIME: Duration = Duration::from_millis(100);
 /// Reader of sockets.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -22,6 +27,18 @@ pub(super) struct Reader {
     decoder: Decoder,
     max_sockets: usize,
     known: Known,
+    round: u64,
+    /// Round in which each namespace was read last.
+    read: HashMap<u64, u64>,
+    bytes: Vec<u8>,
+}
+
+/// What became of a namespace.
+enum Outcome {
+    /// It was read, or has no socket.
+    Read,
+    /// There was no time left.
+    Waits,
 }
 
 impl Reader {
@@ -33,45 +50,68 @@ impl Reader {
             decoder,
             max_sockets,
             known: Known::new()?,
+            round: 0,
+            read: HashMap::new(),
+            bytes: Vec::new(),
         })
     }
 
-    /// Reads all sockets; `active` are the namespaces in which connections were seen.
-    pub(super) fn read(&mut self, active: impl Iterator<Item = u64>) -> io::Result<Sockets> {
+    /// Reads all sockets; `active` are the namespaces in which connections were seen. `weigh` is shown each socket, with its
+    /// namespace and whether that was read before, and says how much it weighs: the heaviest are listed.
+    pub(super) fn read(
+        &mut self,
+        active: impl Iterator<Item = u64>,
+        mut weigh: impl FnMut(u64, &Raw, bool) -> u64 + Send,
+    ) -> io::Result<Sockets> {
         self.known.look(active);
+        self.round += 1;
         let before = self.counts()?;
-        let reads = self.read_all()?;
+        let mut busiest = Busiest::new(self.max_sockets);
+        let mut sockets = Sockets::default();
+        self.read_all(&mut sockets, |netns, raw, read_before| {
+            busiest.push(weigh(netns, raw, read_before), netns, raw);
+        })?;
         let after = self.counts()?;
         let [listening, time_wait, syn_recv] =
             std::array::from_fn(|i| after.get(i).zip(before.get(i)).map_or(0, |(a, b)| a - b));
-        let (list, other) = self.select(reads.records);
+        let (list, other) = busiest.finish();
         let list = list.iter().map(|(netns, raw)| self.decoder.socket(*netns, raw)).collect();
-        Ok(Sockets {
-            list,
-            other,
-            listening,
-            time_wait,
-            syn_recv,
-            namespaces: reads.done,
-            namespaces_not_read: reads.failed + self.known.not_visited(),
-        })
+        Ok(Sockets { list, other, listening, time_wait, syn_recv, ..sockets })
     }
 
-    fn read_all(&self) -> io::Result<Reads> {
-        let mut reads = Reads::default();
-        let (records, bytes) = (&mut reads.records, &mut reads.bytes);
-        let visits = self
-            .known
-            .visit(|namespace| iterator::read(self.link.as_fd(), bytes, |raw| records.push((namespace.inode, raw))))?;
-        for (place, (_, visit)) in visits.into_iter().enumerate() {
+    /// True if the sockets of a namespace were all read in the last round, or if the namespace is no more.
+    pub(super) fn has_read(&self, netns: u64) -> bool {
+        self.read.get(&netns).is_none_or(|round| *round == self.round)
+    }
+
+    /// Reads the own namespace and then the others, the one that was not read for the longest time first.
+    fn read_all(&mut self, sockets: &mut Sockets, mut each: impl FnMut(u64, &Raw, bool) + Send) -> io::Result<()> {
+        let (link, bytes, read, round) = (&self.link, &mut self.bytes, &mut self.read, self.round);
+        read.retain(|inode, _| self.known.knows(*inode));
+        let last = read.clone();
+        let (end, mut first) = (Instant::now() + TIME, true);
+        let turn = |namespace: &Namespace| last.get(&namespace.inode).copied().unwrap_or(0);
+        let visits = self.known.visit_by_turns(turn, |namespace| {
+            let (inode, own) = (namespace.inode, std::mem::take(&mut first));
+            if !own && Instant::now() > end {
+                return Ok(Outcome::Waits);
+            }
+            let read_before = read.insert(inode, round).is_some();
+            if own || !sockstat::is_empty() {
+                iterator::read(link.as_fd(), bytes, |raw| each(inode, &raw, read_before))?;
+            }
+            Ok(Outcome::Read)
+        })?;
+        for (place, visit) in visits.into_iter().enumerate() {
             match visit {
-                Visit::Read(()) => reads.done += 1,
+                Visit::Read(Outcome::Read) => sockets.namespaces += 1,
+                Visit::Read(Outcome::Waits) => sockets.namespaces_waiting += 1,
                 Visit::Gone => {}
                 Visit::Failed(e) if place == 0 => return Err(e),
-                Visit::Failed(_) => reads.failed += 1,
+                Visit::Failed(_) => sockets.namespaces_not_read += 1,
             }
         }
-        Ok(reads)
+        Ok(())
     }
 
     /// Sockets that are counted in the kernel, in the order of [`Counted`].
@@ -80,29 +120,4 @@ impl Reader {
             [Counted::Listening, Counted::TimeWait, Counted::NewSynRecv].map(|what| self.counted.get(what as u32));
         Ok([a?, b?, c?])
     }
-
-    /// The sockets that carried the most bytes, and the sum of the rest.
-    fn select(&self, mut records: Vec<(u64, Raw)>) -> (Vec<(u64, Raw)>, SocketTotals) {
-        let mut other = SocketTotals::default();
-        if records.len() > self.max_sockets {
-            let bytes = |raw: &Raw| raw.bytes_acked.saturating_add(raw.bytes_received);
-            records.select_nth_unstable_by_key(self.max_sockets, |(_, raw)| std::cmp::Reverse(bytes(raw)));
-            for (_, raw) in records.drain(self.max_sockets..) {
-                other.sockets += 1;
-                other.bytes_acked += raw.bytes_acked;
-                other.bytes_received += raw.bytes_received;
-                other.retrans_segs += u64::from(raw.total_retrans);
-            }
-        }
-        (records, other)
-    }
-}
-
-/// What one round of reads gave.
-#[derive(Debug, Default)]
-struct Reads {
-    records: Vec<(u64, Raw)>,
-    bytes: Vec<u8>,
-    done: u64,
-    failed: u64,
 }

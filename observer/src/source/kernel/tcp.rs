@@ -150,7 +150,7 @@ fn group(key: &ClosedKey, value: &RawClosed) -> ClosedGroup {
     ClosedGroup {
         netns: u64::from(key.netns),
         port: key.port,
-        outgoing: u32::from(key.direction) == OUTGOING,
+        outgoing: key.direction == OUTGOING,
         cgroup: cgroup(key.cgroup),
         totals: totals(value),
     }

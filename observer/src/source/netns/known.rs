@@ -32,8 +32,7 @@ impl Known {
     /// Looks for the others, if it is time to; `active` are inodes of namespaces in which something was seen.
     pub fn look(&mut self, mut active: impl Iterator<Item = u64>) {
         let age = self.looked.map(|at| at.elapsed());
-        let known = |inode| inode == self.own.inode || self.others.iter().any(|n| n.inode == inode);
-        if age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && active.any(|inode| !known(inode))) {
+        if age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && active.any(|inode| !self.knows(inode))) {
             self.others = others(&self.own);
             self.looked = Some(Instant::now());
         }
@@ -52,6 +51,22 @@ impl Known {
     /// When they were looked for; what is known of a namespace from before may be of another one.
     pub fn looked(&self) -> Option<Instant> {
         self.looked
+    }
+
+    /// True if it is known.
+    pub fn knows(&self, inode: u64) -> bool {
+        inode == self.own.inode || self.others.iter().any(|n| n.inode == inode)
+    }
+
+    /// Runs `read` in each that is known, however many they are: in the own one first, then in the order of `turn`. The
+    /// answers are in the order of the visits.
+    pub fn visit_by_turns<T: Send>(
+        &mut self,
+        turn: impl Fn(&Namespace) -> u64,
+        read: impl FnMut(&Namespace) -> io::Result<T> + Send,
+    ) -> io::Result<Vec<Visit<T>>> {
+        self.others.sort_by_key(turn);
+        visit(&self.own, &self.others, read)
     }
 
     /// Runs `read` in each that is known, in the own one first, on one thread of its own, which ends afterwards: what is

@@ -32,5 +32,5 @@ pub(super) fn read(found: &netns::Namespace, buffer: &mut Buffer, problems: &mut
 
 fn owner(pid: u32, buffer: &mut Buffer) -> Option<Owner> {
     let comm = |bytes: &[u8]| Ok(Name::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
-    Some(Owner { pid, comm: buffer.parse(&Root::default(), &format!("/proc/{pid}/comm"), comm).ok()? })
+    Some(Owner { pid, comm: buffer.parse(&Root::default(), &format!("/proc/{pid}/comm"), comm).ok()?, cgroup: None })
 }

@@ -80,7 +80,7 @@ impl Owners {
             for inode in files.filter_map(|file| socket_of(&fs::read_link(file.ok()?.path()).ok()?)) {
                 if open.contains(&inode) && !held.contains_key(&inode) {
                     let comm = || Name::from_bytes(fs::read(folder.join("comm")).unwrap_or_default().trim_ascii_end());
-                    let owner = owner.get_or_insert_with(|| Owner { pid, comm: comm() });
+                    let owner = owner.get_or_insert_with(|| Owner { pid, comm: comm(), cgroup: None });
                     held.insert(inode, owner.clone());
                 }
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    file_work, hoard, hogs,
+    connections, file_work, hoard, hogs,
     memory::{Pages, fault, no_huge_pages, page_size, pin_to_one_cpu},
     workload::WORKLOAD,
 };
@@ -39,6 +39,7 @@ extern "C" fn before_main() {
         Some("pipes") => pipes(number(1), words.get(2).map_or(0, |_| number(2))),
         Some("hoard") => hoard(number(1)),
         Some("dirty") => file_work::dirty(words.get(1).expect("a file"), number(2)),
+        Some("connections") => connections::connections(number(1) as u16, number(2), number(3), number(4)),
         Some("cgroups") => cgroups(words.get(1).expect("a folder"), number(2), number(3)),
         Some("fill") => keep("obs-fill", || hoard::fill(words[1], number(2), number(3))),
         Some("memfd") => keep("obs-memfd", || hoard::memfd(number(1), number(2))),
