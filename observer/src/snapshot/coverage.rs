@@ -165,6 +165,10 @@ impl Source {
     pub const WIREGUARD: &'static str = "WireGuard peers";
     /// Peers of VXLAN interfaces; listed only where some are missing.
     pub const FDB: &'static str = "VXLAN forwarding databases";
+    /// IPsec in `network`; listed only where some is missing.
+    pub const XFRM: &'static str = "IPsec of network namespaces";
+    /// Who holds tun and tap devices; listed only where that could not be looked for.
+    pub const TUN: &'static str = "holders of tun devices";
     /// Routes of outer packets; listed only where some are missing.
     pub const ROUTES: &'static str = "routes of tunnels";
     /// Queues of tunnels and of their underlay; listed only where some are missing.

@@ -218,7 +218,7 @@ pub struct Xfrm {
     pub states: Vec<State>,
     /// Policies.
     pub policies: Vec<Policy>,
-    /// Lines of /proc/net/xfrm_stat; empty where the kernel does not count them.
+    /// Lines of /proc/net/xfrm_stat; empty where the kernel does not count them, and where there is none of the above.
     pub counters: Vec<(Name, u64)>,
 }
 
@@ -240,6 +240,8 @@ pub struct State {
     pub reqid: u32,
     /// What ties it to an XFRM interface.
     pub if_id: Option<u32>,
+    /// What ties it to an interface of VTI.
+    pub mark: Option<u32>,
     /// Name of the cipher with authentication, or of the cipher.
     pub cipher: Option<Name>,
     /// Name of the authentication, where it is apart.
@@ -280,4 +282,6 @@ pub struct Policy {
     pub reqid: u32,
     /// What ties it to an XFRM interface.
     pub if_id: Option<u32>,
+    /// What ties it to an interface of VTI.
+    pub mark: Option<u32>,
 }

@@ -70,7 +70,6 @@ fn link(payload: &[u8]) -> Result<Seen, Problem> {
         match kind {
             libc::IFLA_IFNAME => link.name = name_of(value),
             libc::IFLA_MTU => link.mtu = u32_of(value),
-            // An interface without another one below it names itself.
             libc::IFLA_LINK => link.parent = u32_of(value).filter(|parent| *parent != 0),
             libc::IFLA_LINK_NETNSID => parent_nsid = u32_of(value).filter(|id| id.cast_signed() >= 0),
             libc::IFLA_MASTER => link.master = u32_of(value),
@@ -84,10 +83,11 @@ fn link(payload: &[u8]) -> Result<Seen, Problem> {
     if !has_stats {
         return Err(Problem::Garbled(format!("interface {index} ({}) has no IFLA_STATS64", link.name)));
     }
-    if parent_nsid.is_none() {
+    link.kind = find(info, libc::IFLA_INFO_KIND).map(name_of);
+    // An interface without one below it names itself. The two ends of a veth may have the same index, each in its namespace.
+    if parent_nsid.is_none() || link.kind.as_ref().is_none_or(|kind| kind.as_str() != "veth") {
         link.parent = link.parent.filter(|parent| *parent != index);
     }
-    link.kind = find(info, libc::IFLA_INFO_KIND).map(name_of);
     let tunnel = tunnel::of_link(&link, find(info, libc::IFLA_INFO_DATA).unwrap_or_default());
     Ok(Seen { link, parent_nsid, tunnel })
 }

@@ -40,6 +40,7 @@ pub mod tcp;
 pub mod tcp_memory;
 pub mod traffic;
 pub mod tunnel;
+pub mod xfrm;
 
 pub use collect::{Collector, Options};
 pub use error::{Malformed, SourceError};

@@ -42,4 +42,5 @@ mod tcp_scale;
 mod tcp_sockets;
 mod tcp_ss;
 mod throttles;
+mod tunnel_sources;
 mod vanish;

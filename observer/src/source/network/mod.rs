@@ -3,7 +3,9 @@
 mod aged;
 mod details;
 mod here;
+mod holders;
 mod interfaces;
+mod ipsec;
 mod nsid;
 mod problems;
 mod underlay;
@@ -14,6 +16,7 @@ use super::{
     SourceError,
     file::Buffer,
     netns::{Known, Visit},
+    xfrm,
 };
 use crate::snapshot::{
     Name,
@@ -29,15 +32,23 @@ pub struct Reader {
     known: Known,
     buffer: Buffer,
     interfaces: interfaces::Reader,
+    ipsec: ipsec::Reader,
     underlay: underlay::Reader,
+    holders: holders::Reader,
 }
 
 impl Reader {
     /// Knows the namespace of the calling thread so far.
     pub fn open() -> Result<Self, SourceError> {
         let known = Known::new().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
-        let (interfaces, underlay) = (interfaces::Reader::default(), underlay::Reader::default());
-        Ok(Self { known, buffer: Buffer::default(), interfaces, underlay })
+        Ok(Self {
+            known,
+            buffer: Buffer::default(),
+            interfaces: interfaces::Reader::default(),
+            ipsec: ipsec::Reader::default(),
+            underlay: underlay::Reader::default(),
+            holders: holders::Reader::default(),
+        })
     }
 
     /// Reads every namespace; `active` are inodes of those in which connections were seen. With it comes what is missing,
@@ -48,10 +59,16 @@ impl Reader {
         let file = own.open().map_err(|e| SourceError::io("open", "/proc/thread-self/ns/net", e))?;
         let around = Around { own: (own.inode, file), others: self.known.others() };
         self.interfaces.begin(self.known.looked());
-        let (buffer, interfaces, mut problems) = (&mut self.buffer, &mut self.interfaces, Problems::default());
+        self.ipsec.begin(&mut self.buffer);
+        let (buffer, interfaces, ipsec) = (&mut self.buffer, &mut self.interfaces, &self.ipsec);
+        let mut problems = Problems::default();
         let visits = self.known.visit(|namespace| {
             let mut here = here::read(namespace, buffer, &mut problems);
             interfaces.read_here(&mut here, &around, &mut problems);
+            here.xfrm = ipsec.read(buffer, &mut problems);
+            if let (Some(tunnels), Some(xfrm)) = (&mut here.tunnels, &here.xfrm) {
+                xfrm::add_to(tunnels, here.netns, xfrm);
+            }
             Ok(here)
         });
         let visits = visits.map_err(|e| SourceError::io("visit", "network namespaces", e))?;
@@ -69,6 +86,7 @@ impl Reader {
             }
         }
         self.underlay.fill(&mut network, &self.known, &mut problems);
+        problems.value(Source::TUN, self.holders.fill(&mut network));
         let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(network.not_read, found, &e)));
         Ok((network, refused.into_iter().chain(problems.into_sources()).collect()))
     }

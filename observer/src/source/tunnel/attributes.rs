@@ -22,7 +22,9 @@ pub(super) fn read(tunnel: &mut Tunnel, data: &[u8], attribute: Attribute) {
         attribute(tunnel, kind, value);
     }
     if tunnel.outer.external {
+        // What comes with the packets is not what the interface says.
         tunnel.outer.encap_limit = false;
+        tunnel.outer.id = tunnel.outer.id.filter(|_| tunnel.kind == Kind::Bareudp);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Bytes of `struct rtmsg`.
+/// Bytes of `struct rtmsg`: family, bits of destination and source, the rest zeros.
 const RTMSG: usize = 12;
 
 /// What decides about a route.
@@ -40,11 +40,10 @@ impl Question {
     /// Asks the kernel, in the namespace of the socket. The route has no name of its interface yet, and only an MTU that is
     /// its own: see [`by_link`].
     pub fn ask(&self, netlink: &mut Netlink) -> Result<Answer, NetlinkError> {
-        const RTM_F_LOOKUP_TABLE: u32 = 0x1000;
         let (family, bits) = if self.destination.is_ipv4() { (libc::AF_INET, 32) } else { (libc::AF_INET6, 128) };
         let source_bits = if self.source.is_some() { bits } else { 0 };
-        let mut head = vec![family as u8, bits, source_bits, 0, 0, 0, 0, 0];
-        head.extend(RTM_F_LOOKUP_TABLE.to_ne_bytes());
+        let mut head = [0; RTMSG];
+        head.iter_mut().zip([family as u8, bits, source_bits]).for_each(|(to, from)| *to = from);
         let mut request =
             Request::new("RTM_GETROUTE", libc::RTM_GETROUTE, &head).with(libc::RTA_DST, &octets(self.destination));
         for (kind, value) in [
@@ -57,7 +56,8 @@ impl Question {
             }
         }
         match netlink.ask(&mut request, |message| route(message.payload)) {
-            Ok(Some(route)) => Ok(Ok(route)),
+            // The kernel does not repeat a source that it was given.
+            Ok(Some(route)) => Ok(Ok(Route { source: route.source.or(self.source), ..route })),
             Ok(None) => Ok(Err("the kernel named no route".into())),
             Err(NetlinkError { problem: Problem::Refused { cause, .. }, .. }) => Ok(Err(Name::from(cause.to_string()))),
             Err(e) => Err(e),

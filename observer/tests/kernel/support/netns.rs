@@ -28,6 +28,11 @@ impl Netns {
         self.holder.pid()
     }
 
+    /// The process that keeps it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.holder.pid()
+    }
+
     /// Runs `work` inside: sockets that it makes belong to the namespace.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {

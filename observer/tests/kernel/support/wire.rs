@@ -120,7 +120,8 @@ pub(crate) fn tc(arguments: &[&str]) {
     run("tc", arguments);
 }
 
-fn run(program: &str, arguments: &[&str]) {
+/// Runs a program in the present namespace.
+pub(crate) fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
