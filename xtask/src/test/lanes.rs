@@ -14,8 +14,8 @@ use std::time::Duration;
 use std::{fs, iter};
 
 /// Programs that kernel tests start, with the packages they come in.
-const TOOLS: [(&str, &str); 4] =
-    [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2"), ("wg", "wireguard-tools")];
+const TOOLS: [(&str, &str); 5] =
+    [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2"), ("bridge", "iproute2"), ("wg", "wireguard-tools")];
 /// Programs that other tests start, with the packages they come in.
 const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.

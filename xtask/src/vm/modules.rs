@@ -13,7 +13,8 @@ use std::process::Command;
 const WANTED: &[&[&str]] = &[
     // links and tunnels
     &["veth", "dummy", "bridge", "ifb", "tun", "macvlan", "vxlan", "geneve", "wireguard"],
-    &["ipip", "sit", "ip_gre", "ip6_gre", "ip6_tunnel", "ip_vti", "xfrm_interface"],
+    &["ipip", "sit", "ip_gre", "ip6_gre", "ip6_tunnel", "ip_vti", "ip6_vti", "xfrm_interface"],
+    &["bareudp", "fou", "fou6"],
     // IPsec and its ciphers
     &["esp4", "esp6", "xfrm_user", "authenc", "echainiv", "seqiv", "gcm", "ctr", "cbc", "hmac"],
     &["sha1_generic", "sha256_generic", "ghash-generic", "aesni_intel", "drbg", "chacha20poly1305"],

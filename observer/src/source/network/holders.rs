@@ -106,7 +106,7 @@ fn look(proc: &Path) -> Result<Vec<Held>, SourceError> {
                 let netns = fs::metadata(folder.path().join("ns/net")).map(|ns| ns.ino()).unwrap_or_default();
                 let comm = fs::read(folder.path().join("comm")).unwrap_or_default();
                 let comm = Name::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm));
-                held.push(Held { device, netns, owner: Owner { pid, comm } });
+                held.push(Held { device, netns, owner: Owner { pid, comm, cgroup: None } });
             }
         }
     }
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn of_two_devices_of_one_name_each_belongs_to_the_process_of_its_namespace() {
-        let held = |netns, pid| Held { device: "tun0".into(), netns, owner: Owner { pid, comm: "vpn".into() } };
+        let held =
+            |netns, pid| Held { device: "tun0".into(), netns, owner: Owner { pid, comm: "vpn".into(), cgroup: None } };
         let devices = [(1, 5, Name::from("tun0")), (2, 5, "tun0".into()), (3, 6, "tun1".into())];
         let pid = |device: usize, all: &[_], held: &[Held]| holder(&devices[device], all, held).map(|owner| owner.pid);
         let both = [held(1, 100), held(2, 200)];
