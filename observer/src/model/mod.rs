@@ -14,6 +14,7 @@ pub mod interval;
 pub mod kswapd;
 pub mod link;
 pub mod memory;
+pub mod namespace;
 pub mod oom;
 pub mod page_alloc;
 pub mod process;
@@ -80,6 +81,9 @@ pub struct Model {
     pub tcp: tcp::Tcp,
     /// Network interfaces.
     pub links: Option<Vec<link::Link>>,
+    /// Network namespaces, busiest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<namespace::NetNamespace>>,
     /// Tunnels of every network namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnels: Option<tunnel::Tunnels>,
@@ -143,6 +147,10 @@ impl Model {
             oom_watch: now.oom_watch.clone(),
             tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
+            namespaces: now.network.as_ref().map(|n| {
+                let before = before.and_then(|b| b.network.as_ref()).map(|b| b.namespaces.as_slice());
+                namespace::rank(&n.namespaces, before, interval)
+            }),
             tunnels: None,
             coverage: now.coverage.clone(),
         };

@@ -27,7 +27,7 @@ pub struct Tcp {
     pub sockets: Option<Open>,
 }
 
-/// Counters of one namespace. Source: /proc/net/snmp and netstat.
+/// TCP counters of one namespace. Source: its /proc/net/snmp and netstat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OwnNamespace {
     /// Connections that are established now.
@@ -50,6 +50,8 @@ pub struct OwnNamespace {
     pub timeouts: Option<f64>,
     /// Connections a second that a listening socket refused.
     pub listen_drops: Option<f64>,
+    /// Of these, because the accept queue was full.
+    pub listen_overflows: Option<f64>,
     /// Resets a second sent.
     pub resets_sent: Option<f64>,
 }
@@ -129,7 +131,11 @@ impl Tcp {
         paths: &Paths<'_>,
     ) -> Self {
         Self {
-            own: OwnNamespace::new(now, before, interval),
+            own: OwnNamespace::of(
+                (now.snmp.as_ref(), now.netstat.as_ref()),
+                before.map(|b| (b.snmp.as_ref(), b.netstat.as_ref())),
+                interval,
+            ),
             namespaces: now
                 .namespaces
                 .as_ref()
@@ -140,17 +146,17 @@ impl Tcp {
     }
 }
 
+/// The two tables of a namespace.
+type Tables<'a> = (Option<&'a Snmp>, Option<&'a Netstat>);
+
 impl OwnNamespace {
-    fn new(now: &snapshot::tcp::Tcp, before: Option<&snapshot::tcp::Tcp>, interval: Option<Interval>) -> Self {
-        let grown =
-            |field: fn(&Snmp) -> Option<u64>| field(now.snmp.as_ref()?)?.checked_sub(field(before?.snmp.as_ref()?)?);
-        let grown_ext = |field: fn(&Netstat) -> Option<u64>| {
-            field(now.netstat.as_ref()?)?.checked_sub(field(before?.netstat.as_ref()?)?)
-        };
+    pub(super) fn of(now: Tables<'_>, before: Option<Tables<'_>>, interval: Option<Interval>) -> Self {
+        let grown = |field: fn(&Snmp) -> Option<u64>| field(now.0?)?.checked_sub(field(before?.0?)?);
+        let grown_ext = |field: fn(&Netstat) -> Option<u64>| field(now.1?)?.checked_sub(field(before?.1?)?);
         let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
         let (out, retrans) = (grown(|s| s.out_segs), grown(|s| s.retrans_segs));
         Self {
-            established: now.snmp.as_ref().and_then(|s| s.curr_estab),
+            established: now.0.and_then(|s| s.curr_estab),
             active_opens: per_second(grown(|s| s.active_opens)),
             passive_opens: per_second(grown(|s| s.passive_opens)),
             out_segs: per_second(out),
@@ -160,6 +166,7 @@ impl OwnNamespace {
             retrans_in_interval: retrans,
             timeouts: per_second(grown_ext(|s| s.timeouts)),
             listen_drops: per_second(grown_ext(|s| s.listen_drops)),
+            listen_overflows: per_second(grown_ext(|s| s.listen_overflows)),
             resets_sent: per_second(grown(|s| s.out_rsts)),
         }
     }

@@ -221,9 +221,9 @@ impl Collector {
         let mut links = None;
         if self.options.root.is_host() {
             self.read_sockets(snapshot);
-            let active: Vec<_> = snapshot.tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
+            let active: Vec<_> = snapshot.tcp.namespaces.iter().flatten().map(|n| (n.netns, n.events())).collect();
             let network = noted(&mut snapshot.coverage, Source::NETWORK, || {
-                kept(&mut self.network, network::Reader::open, |reader| reader.read(active.into_iter()))
+                kept(&mut self.network, network::Reader::open, |reader| reader.read(&active))
             });
             if let Some((mut network, missing)) = network {
                 links = network.namespaces.first_mut().and_then(|own| own.links.take());

@@ -3,6 +3,7 @@
 mod coverage;
 mod findings;
 mod memory;
+mod namespaces;
 mod oom;
 mod tcp;
 mod tunnels;

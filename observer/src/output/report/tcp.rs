@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Page, Section, name, plural, tunnels};
+use super::{Page, Section, name, namespaces as totals, plural, tunnels};
 use crate::{
     diagnose::flow::Limit,
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
@@ -33,6 +33,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
         None => page.not_seen(out, "closed connections", "tcp.closed"),
     }
     if page.detailed {
+        totals::write(out, page);
         match &page.model.links {
             Some(links) => {
                 out.push('\n');

@@ -94,3 +94,12 @@ pub struct NamespaceCounts {
     /// Resets received.
     pub resets_received: Option<u64>,
 }
+
+impl NamespaceCounts {
+    /// Everything that was seen in it.
+    pub fn events(&self) -> u64 {
+        let optional = [self.retrans_segs, self.resets_sent, self.resets_received];
+        let counted = [self.active_opens, self.passive_opens, self.established, self.closed];
+        counted.iter().chain(optional.iter().flatten()).fold(0, |sum, n| sum.saturating_add(*n))
+    }
+}

@@ -46,6 +46,25 @@ pub fn others(own: &Namespace) -> Vec<Namespace> {
     found.list
 }
 
+/// Those that a thread of a process is in, or that a process has open, found by going through all of them.
+pub(super) fn held(own: &Namespace) -> Vec<Namespace> {
+    let mut found = Found::default();
+    for (pid, folder) in processes() {
+        let threads = entries(&folder.join("task")).map(|thread| thread.join("ns/net"));
+        for path in threads.chain(entries(&folder.join("fd"))) {
+            if let Some(inode) = fs::read_link(&path).ok().as_deref().and_then(mounts::link) {
+                found.add(inode, path, None, Some(pid));
+            }
+        }
+    }
+    found.list.retain(|namespace| namespace.inode != own.inode);
+    found.list
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
 /// What was found so far, in the order in which it was found.
 #[derive(Default)]
 struct Found {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Namespace, Visit, others, own, visit};
+use super::{Namespace, Visit, hidden::Hidden, others, own, visit};
 
 /// Namespaces that are visited at most, beside the own one.
 const MAX_VISITS: usize = 64;
@@ -21,21 +21,44 @@ pub struct Known {
     own: Namespace,
     others: Vec<Namespace>,
     looked: Option<Instant>,
+    hidden: Hidden,
+    thorough: bool,
 }
 
 impl Known {
     /// Knows the namespace of the calling thread so far.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { own: own()?, others: Vec::new(), looked: None })
+        Ok(Self { own: own()?, others: Vec::new(), looked: None, hidden: Hidden::default(), thorough: false })
+    }
+
+    /// The same, for who is not told where something happens: all threads and open files are looked at from the beginning.
+    pub fn thorough() -> io::Result<Self> {
+        Ok(Self { thorough: true, ..Self::new()? })
     }
 
     /// Looks for the others, if it is time to; `active` are inodes of namespaces in which something was seen.
-    pub fn look(&mut self, mut active: impl Iterator<Item = u64>) {
+    pub fn look(&mut self, active: impl Iterator<Item = u64>) {
+        let active: HashSet<u64> = active.collect();
         let age = self.looked.map(|at| at.elapsed());
-        if age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && active.any(|inode| !self.knows(inode))) {
+        let is_sought = |known: &Self| active.iter().any(|inode| !known.knows(*inode) && !known.is_nowhere(*inode));
+        if age.is_none_or(|age| age > LOOK_AGAIN || age > LOOK_SOON && is_sought(self)) {
             self.others = others(&self.own);
+            self.hidden.begin(&active, &mut self.others);
+            if self.thorough || is_sought(self) {
+                self.hidden.look(&self.own, &active, &mut self.others);
+            }
             self.looked = Some(Instant::now());
         }
+    }
+
+    /// True if it is known.
+    pub fn knows(&self, inode: u64) -> bool {
+        inode == self.own.inode || self.others.iter().any(|n| n.inode == inode)
+    }
+
+    /// True if everything was searched for it in vain: it has ended, or nothing leads to it.
+    pub fn is_nowhere(&self, inode: u64) -> bool {
+        self.hidden.is_nowhere(inode)
     }
 
     /// The one that was the caller's when this was made.
@@ -51,11 +74,6 @@ impl Known {
     /// When they were looked for; what is known of a namespace from before may be of another one.
     pub fn looked(&self) -> Option<Instant> {
         self.looked
-    }
-
-    /// True if it is known.
-    pub fn knows(&self, inode: u64) -> bool {
-        inode == self.own.inode || self.others.iter().any(|n| n.inode == inode)
     }
 
     /// Runs `read` in each that is known, however many they are: in the own one first, then in the order of `turn`. The

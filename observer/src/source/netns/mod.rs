@@ -1,6 +1,7 @@
 //! Network namespaces of the host: finding them, and reading something inside each.
 
 mod find;
+mod hidden;
 mod known;
 mod mounts;
 
@@ -32,13 +33,18 @@ pub struct Namespace {
     pub inode: u64,
     /// Names that `ip netns` or a container runtime gave it: the last part of each path that it is mounted on.
     pub names: Vec<Name>,
-    /// The first process that was found in it, in the PID namespace of observer.
+    /// The first process that was found in it, else one that holds it, in the PID namespace of observer.
     pub pid: Option<u32>,
     /// Paths that led to it, the most durable first.
     paths: Vec<PathBuf>,
 }
 
 impl Namespace {
+    /// True if a path still leads to it.
+    fn is_there(&self) -> bool {
+        self.paths.iter().any(|path| std::fs::metadata(path).is_ok_and(|found| found.ino() == self.inode))
+    }
+
     /// Moves the calling thread into it. An error of kind `NotFound` if no path leads to it any more.
     pub fn enter(&self) -> io::Result<()> {
         setns(self.open()?, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)

@@ -1,6 +1,10 @@
 //! Network namespaces that are mounted on a file: what `ip netns add` and container runtimes do to name them.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt as _, OsStringExt},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     snapshot::Name,
@@ -28,15 +32,22 @@ impl Mount {
 pub(super) fn namespaces(text: &[u8]) -> impl Iterator<Item = Mount> {
     text.split(|b| *b == b'\n').filter_map(|line| {
         let mut fields = line.split(|b| *b == b' ').skip(3);
-        let inode = number(fields.next()?.strip_prefix(b"net:[")?.strip_suffix(b"]")?)?;
+        let inode = named(fields.next()?)?;
         Some(Mount { inode, point: PathBuf::from(OsString::from_vec(unescape(fields.next()?))) })
     })
 }
 
+/// The namespace that a link such as /proc/PID/ns/net leads to.
+pub(super) fn link(target: &Path) -> Option<u64> {
+    named(target.as_os_str().as_bytes())
+}
+
+fn named(text: &[u8]) -> Option<u64> {
+    number(text.strip_prefix(b"net:[")?.strip_suffix(b"]")?)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStrExt as _;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -10,7 +10,7 @@ mod nsid;
 mod problems;
 mod underlay;
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use super::{
     SourceError,
@@ -35,6 +35,8 @@ pub struct Reader {
     ipsec: ipsec::Reader,
     underlay: underlay::Reader,
     holders: holders::Reader,
+    /// Events by namespace at the last reading.
+    active: HashMap<u64, u64>,
 }
 
 impl Reader {
@@ -48,13 +50,15 @@ impl Reader {
             ipsec: ipsec::Reader::default(),
             underlay: underlay::Reader::default(),
             holders: holders::Reader::default(),
+            active: HashMap::new(),
         })
     }
 
-    /// Reads every namespace; `active` are inodes of those in which connections were seen. With it comes what is missing,
-    /// and why.
-    pub fn read(&mut self, active: impl Iterator<Item = u64>) -> Result<(Network, Vec<Source>), SourceError> {
-        self.known.look(active);
+    /// Reads every namespace; `active` are inodes of those in which connections were seen, and how many events of them.
+    /// With it comes what is missing, and why.
+    pub fn read(&mut self, active: &[(u64, u64)]) -> Result<(Network, Vec<Source>), SourceError> {
+        self.known.look(active.iter().map(|(inode, _)| *inode));
+        let out_of_reach = self.out_of_reach(active);
         let own = self.known.own();
         let file = own.open().map_err(|e| SourceError::io("open", "/proc/thread-self/ns/net", e))?;
         let around = Around { own: (own.inode, file), others: self.known.others() };
@@ -88,7 +92,16 @@ impl Reader {
         self.underlay.fill(&mut network, &self.known, &mut problems);
         problems.value(Source::TUN, self.holders.fill(&mut network));
         let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(network.not_read, found, &e)));
-        Ok((network, refused.into_iter().chain(problems.into_sources()).collect()))
+        Ok((network, refused.into_iter().chain(out_of_reach).chain(problems.into_sources()).collect()))
+    }
+
+    /// Namespaces that were searched for everywhere in vain, and in which connections have come or gone since.
+    fn out_of_reach(&mut self, active: &[(u64, u64)]) -> Option<Source> {
+        let before = std::mem::replace(&mut self.active, active.iter().copied().collect());
+        let lives = |(inode, events): &&(u64, u64)| before.get(inode).is_some_and(|before| before < events);
+        let count = active.iter().filter(|(inode, _)| self.known.is_nowhere(*inode)).filter(lives).count();
+        let text = format!("connections come and go in {count} more, to which no process, mount or open file leads");
+        (count > 0).then(|| Source::missing(Source::NETWORK_PARTS, text.into()))
     }
 }
 
@@ -107,7 +120,7 @@ mod tests {
     #[test]
     fn the_own_namespace_is_first_and_has_its_counters() {
         let mut reader = Reader::open().unwrap();
-        let (network, _) = reader.read(std::iter::empty()).unwrap();
+        let (network, _) = reader.read(&[]).unwrap();
         let first = network.namespaces.first().unwrap();
         assert!(first.own && network.namespaces.iter().filter(|n| n.own).count() == 1);
         assert_eq!(first.process.as_ref().map(|p| p.pid), Some(std::process::id()));

@@ -40,7 +40,7 @@ impl Reader {
     /// Knows the namespace of the calling thread so far. `unified` says that cgroup version 2 has the memory controller: the
     /// cgroup of a socket is told of that hierarchy alone.
     pub fn open(max_sockets: usize, unified: bool) -> Result<Self, SourceError> {
-        let known = Known::new().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
+        let known = Known::thorough().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
         let (owners, buffer) = (Owners::default(), Buffer::default());
         Ok(Self { known, owners, buffer, max_sockets, unified })
     }

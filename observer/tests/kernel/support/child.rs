@@ -28,11 +28,15 @@ extern "C" fn before_main() {
         Some("hold") => hold(number(1), words.get(2).copied(), words.get(3).copied()),
         Some("hostile") => hostile(number(1)),
         Some("read") => file_work::read(words.get(1).expect("a file"), number(2)),
-        Some("netns") => {
-            super::netns::enter_new();
-            say("ready");
-            stop_here();
-        }
+        Some("netns") => match words.get(1).copied() {
+            Some("mounted") => super::hidden::mounted(),
+            Some("jailed") => super::hidden::jailed(),
+            _ => {
+                super::netns::enter_new();
+                say("ready");
+                stop_here();
+            }
+        },
         Some("browse") => file_work::browse(words.get(1).expect("a file"), number(2)),
         Some("sweep") => sweep(number(1)),
         Some("files") => file_work::files(number(1)),

@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod connections;
 pub(crate) mod file;
 mod file_work;
+pub(crate) mod hidden;
 pub(crate) mod hoard;
 pub(crate) mod hogs;
 pub(crate) mod memory;

@@ -1,7 +1,7 @@
 //! The two ways in which observer finds open sockets.
 
 use observer::{
-    snapshot::tcp::Sockets,
+    snapshot::tcp::{Socket, Sockets},
     source::{kernel::Kernel, sock_diag},
 };
 
@@ -36,4 +36,9 @@ impl Eyes {
     pub(crate) fn look(&mut self) -> [(&'static str, Sockets); 2] {
         [("iterator", self.iterator()), ("sock_diag", self.diag())]
     }
+}
+
+/// The sockets of one namespace that have this port at either end.
+pub(crate) fn with_port(sockets: &Sockets, netns: u64, port: u16) -> Vec<&Socket> {
+    sockets.list.iter().filter(|s| s.netns == netns && (s.local.1 == port || s.remote.1 == port)).collect()
 }
