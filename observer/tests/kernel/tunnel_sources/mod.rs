@@ -50,7 +50,7 @@ impl Ends {
 
 /// Everything that observer reads now, and what it says is missing.
 pub(super) fn read() -> (Network, Vec<Source>) {
-    Reader::open().expect("the own namespace").read(std::iter::empty()).expect("namespaces")
+    Reader::open().expect("the own namespace").read(&[]).expect("namespaces")
 }
 
 /// One namespace as observer reads it; nothing may be missing.

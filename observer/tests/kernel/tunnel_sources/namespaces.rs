@@ -34,7 +34,7 @@ fn a_namespace_that_vanishes_while_it_is_read_is_no_error() {
         let mut rounds = 0;
         while begun.elapsed() < RUN {
             // A new reader looks for namespaces at once.
-            let (network, missing) = Reader::open().expect("open").read(std::iter::empty()).expect("read");
+            let (network, missing) = Reader::open().expect("open").read(&[]).expect("read");
             assert!(network.namespaces.first().is_some_and(|own| own.own));
             let bad: Vec<_> = missing.iter().filter(|s| s.name != Source::NETWORK_PARTS).collect();
             assert!(bad.is_empty(), "{bad:?}");
