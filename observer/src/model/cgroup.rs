@@ -9,23 +9,29 @@ use super::reclaim::Reclaim;
 use crate::snapshot::{
     self, CgroupId, Cgroups, Name, Snapshot,
     cgroup::{CgroupStat, Hierarchy},
+    container::Container,
     reclaim::ReclaimKind,
 };
 
 /// Paths of cgroups by id, from both ends of an interval: a cgroup that was removed in it keeps its name.
 #[derive(Debug, Default)]
-pub struct Paths<'a>(HashMap<CgroupId, &'a Name>);
+pub struct Paths<'a>(HashMap<CgroupId, &'a snapshot::Cgroup>);
 
 impl<'a> Paths<'a> {
     /// Collects the paths.
     pub fn new(now: &'a Snapshot, before: Option<&'a Snapshot>) -> Self {
         let lists = before.into_iter().chain([now]).filter_map(|s| s.cgroups.as_ref());
-        Self(lists.flat_map(|c| &c.list).map(|c| (c.id, &c.path)).collect())
+        Self(lists.flat_map(|c| &c.list).map(|c| (c.id, c)).collect())
     }
 
     /// The path, `None` if no snapshot lists the id: the cgroup lived shorter than a tick, or is no longer listed.
     pub fn get(&self, id: Option<CgroupId>) -> Option<Name> {
-        self.0.get(&id?).map(|n| (*n).clone())
+        self.0.get(&id?).map(|c| c.path.clone())
+    }
+
+    /// The container that it belongs to; `None` also if no snapshot lists the id.
+    pub fn container(&self, id: Option<CgroupId>) -> Option<Container> {
+        self.0.get(&id?).and_then(|c| c.container.clone())
     }
 }
 

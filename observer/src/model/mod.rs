@@ -22,6 +22,7 @@ pub mod reclaim;
 pub mod retry;
 pub mod shrinker;
 pub mod tcp;
+pub mod traffic;
 pub mod tunnel;
 
 pub use interval::Interval;
@@ -145,7 +146,7 @@ impl Model {
                 .as_ref()
                 .map(|o| oom::Oom::new(o, before.and_then(|b| b.oom.as_ref()), now.stamp.monotonic_ns, &paths)),
             oom_watch: now.oom_watch.clone(),
-            tcp: tcp::Tcp::new(&now.tcp, before.map(|b| &b.tcp), interval, &paths),
+            tcp: tcp::Tcp::new(now, before, interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             namespaces: now.network.as_ref().map(|n| {
                 let before = before.and_then(|b| b.network.as_ref()).map(|b| b.namespaces.as_slice());

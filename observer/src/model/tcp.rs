@@ -8,9 +8,10 @@ use super::{
     cgroup::Paths,
     flow::Grown,
     interval::{Interval, rate, ratio, sort_descending},
+    traffic::{InCgroup, Traffic},
 };
 use crate::snapshot::{
-    self, Name,
+    self, Name, Snapshot,
     tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Sockets},
 };
 
@@ -25,6 +26,8 @@ pub struct Tcp {
     pub closed: Option<Vec<ClosedRow>>,
     /// Open connections.
     pub sockets: Option<Open>,
+    /// What all connections carried, by what it belongs to.
+    pub traffic: Option<Traffic>,
 }
 
 /// TCP counters of one namespace. Source: its /proc/net/snmp and netstat.
@@ -95,6 +98,8 @@ pub struct Open {
     pub namespaces: u64,
     /// Network namespaces that could not be entered.
     pub namespaces_not_read: u64,
+    /// Network namespaces whose turn comes with a later snapshot.
+    pub namespaces_waiting: u64,
 }
 
 /// One open connection.
@@ -103,6 +108,9 @@ pub struct Connection {
     /// What the kernel reports now.
     #[serde(flatten)]
     pub now: snapshot::tcp::Socket,
+    /// Memory cgroup that its buffers are charged to; else that of the process that holds it, which is where the kernel
+    /// charges them, if it does.
+    pub in_cgroup: InCgroup,
     /// What was counted in the interval; `None` if the connection was not listed at its begin.
     pub grown: Option<Grown>,
     /// Bytes a second that the peer acknowledged.
@@ -125,12 +133,14 @@ pub struct Connection {
 
 impl Tcp {
     pub(super) fn new(
-        now: &snapshot::tcp::Tcp,
-        before: Option<&snapshot::tcp::Tcp>,
+        snapshot: &Snapshot,
+        earlier: Option<&Snapshot>,
         interval: Option<Interval>,
         paths: &Paths<'_>,
     ) -> Self {
+        let (now, before) = (&snapshot.tcp, earlier.map(|b| &b.tcp));
         Self {
+            traffic: Traffic::new(snapshot, earlier, interval, paths),
             own: OwnNamespace::of(
                 (now.snmp.as_ref(), now.netstat.as_ref()),
                 before.map(|b| (b.snmp.as_ref(), b.netstat.as_ref())),
@@ -141,7 +151,7 @@ impl Tcp {
                 .as_ref()
                 .map(|n| namespaces(n, before.and_then(|b| b.namespaces.as_deref()), interval)),
             closed: now.closed.as_ref().map(|c| closed(c, before.and_then(|b| b.closed.as_ref()), paths)),
-            sockets: now.sockets.as_ref().map(|s| open(s, before.and_then(|b| b.sockets.as_ref()), interval)),
+            sockets: now.sockets.as_ref().map(|s| open(s, before.and_then(|b| b.sockets.as_ref()), interval, paths)),
         }
     }
 }
@@ -232,10 +242,11 @@ fn difference(now: ClosedTotals, before: ClosedTotals) -> Option<ClosedTotals> {
     })
 }
 
-fn open(now: &Sockets, before: Option<&Sockets>, interval: Option<Interval>) -> Open {
+fn open(now: &Sockets, before: Option<&Sockets>, interval: Option<Interval>, paths: &Paths<'_>) -> Open {
     let interval = interval.filter(|_| before.is_some());
     let old: HashMap<_, _> = before.map(|b| b.list.iter().map(|s| (s.cookie, s)).collect()).unwrap_or_default();
-    let mut list: Vec<_> = now.list.iter().map(|s| connection(s, old.get(&s.cookie).copied(), interval)).collect();
+    let mut list: Vec<_> =
+        now.list.iter().map(|s| connection(s, old.get(&s.cookie).copied(), interval, paths)).collect();
     sort_descending(&mut list, |c| c.tx.unwrap_or(0.0) + c.rx.unwrap_or(0.0));
     Open {
         list,
@@ -243,6 +254,7 @@ fn open(now: &Sockets, before: Option<&Sockets>, interval: Option<Interval>) -> 
         listening: now.listening,
         namespaces: now.namespaces,
         namespaces_not_read: now.namespaces_not_read,
+        namespaces_waiting: now.namespaces_waiting,
     }
 }
 
@@ -250,13 +262,16 @@ fn connection(
     now: &snapshot::tcp::Socket,
     before: Option<&snapshot::tcp::Socket>,
     interval: Option<Interval>,
+    paths: &Paths<'_>,
 ) -> Connection {
     // A socket that was not listed before may have begun in the interval or not: its rates are not known.
     let all = before.map(|before| Grown::between(&before.info, &now.info));
     let grown = all.unwrap_or_default();
     let per_second = |amount: Option<u64>| interval.zip(amount).map(|(i, amount)| i.per_second(amount));
     let share = |ns: Option<u64>| per_second(ns).map(|ns_per_s| (ns_per_s / 1e9).min(1.0));
+    let cgroup = now.cgroup.or_else(|| now.owner.as_ref().and_then(|owner| owner.cgroup));
     Connection {
+        in_cgroup: InCgroup::of(cgroup, paths),
         grown: all,
         tx: per_second(grown.bytes_acked),
         rx: per_second(grown.bytes_received),

@@ -5,8 +5,8 @@ use observer::snapshot::{
     cpu::{Cpu, CpuTimes, Cpus, Softnet},
     link::{Link, Links},
     tcp::{
-        Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Owner, Snmp, Socket, SocketTotals, Sockets, State,
-        Tcp, TcpInfo, TcpMemory,
+        Closed, ClosedGroup, ClosedTotals, Device, NamespaceCounts, Netstat, Network, Owner, Service, Share, Snmp,
+        Socket, SocketTotals, Sockets, State, Tcp, TcpInfo, TcpMemory, Traffic, TrafficTotals,
     },
 };
 
@@ -109,6 +109,7 @@ pub(super) fn tcp(n: u64) -> Tcp {
             namespaces_not_read: 1,
             ..Sockets::default()
         }),
+        traffic: Some(traffic(n)),
         memory: Some(TcpMemory {
             used: Some((40 + n) * MIB),
             pressure: Some(1499 * MIB),
@@ -145,6 +146,32 @@ pub(super) fn cpus(n: u64) -> Cpus {
         }
     };
     Cpus { list: (0..8).map(cpu).collect() }
+}
+
+fn traffic(n: u64) -> Traffic {
+    let totals = |part: u64| TrafficTotals {
+        bytes_acked: n * 120 * MIB / part,
+        bytes_received: n * 3 * MIB / part,
+        retrans_segs: n * 1500 / part,
+        began: n * 240 / part,
+        ended: n * 238 / part,
+    };
+    let nginx = Owner { pid: 4001, comm: "nginx".into(), cgroup: None };
+    let network = |address: [u8; 4]| Network { address: address.into(), prefix: 24 };
+    Traffic {
+        total: totals(1),
+        processes: vec![Share { key: Some(nginx), totals: totals(2) }, Share { key: None, totals: totals(5) }],
+        cgroups: vec![Share { key: Some(CgroupId(3)), totals: totals(2) }],
+        networks: vec![
+            Share { key: network([203, 0, 113, 0]), totals: totals(2) },
+            Share { key: network([198, 51, 100, 0]), totals: totals(3) },
+        ],
+        services: vec![Share { key: Service { port: 443, outgoing: false }, totals: totals(1) }],
+        devices: vec![Share { key: Device { netns: 4_026_531_840, index: Some(2) }, totals: totals(1) }],
+        followed: 412,
+        not_followed: 0,
+        untold: 0,
+    }
 }
 
 pub(super) fn links(n: u64, names: &Names) -> Links {

@@ -30,6 +30,7 @@ mod tests;
 mod text_0_0_4;
 mod top_k;
 mod tracked;
+mod traffic;
 
 use std::{
     sync::Arc,
@@ -60,6 +61,7 @@ const TABLES: &[&[Metric]] = &[
     memory::METRICS,
     oom::METRICS,
     tcp::METRICS,
+    traffic::METRICS,
     cgroup::METRICS,
     finding::METRICS,
     coverage::METRICS,

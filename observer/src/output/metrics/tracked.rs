@@ -1,6 +1,7 @@
 //! What has to be remembered between two snapshots so that counters by name never go back.
 
 mod pressure;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,6 +24,7 @@ use crate::{
     },
 };
 pub(super) use pressure::{COMPACTION_FIRST_BUCKET, COMPACTION_NS, LIMIT_HITS, LIMIT_OOMS, Pressure};
+pub(super) use traffic::{CGROUP, DEVICE, NETWORK, PROCESS, RECEIVED, SENT, SERVICE, TrafficSeries};
 
 /// Label of a cgroup whose path nobody knows: it came and went between two snapshots. No path, as those begin with `/`.
 const UNKNOWN: &str = "unknown";
@@ -92,6 +94,7 @@ pub(super) struct Tracked {
     pub(super) namespaces: TopK<u64, 9>,
     pub(super) closed: TopK<ClosedKey, 6>,
     pub(super) sockets: SocketSums,
+    pub(super) traffic: TrafficSeries,
     pub(super) pressure: Pressure,
     pub(super) last_kill: Option<LastKill>,
     kills: u64,
@@ -120,6 +123,7 @@ impl Tracked {
             namespaces: TopK::new(top, |c| c.iter().sum()),
             closed: TopK::new(top, |c| c[CLOSED_ACKED] + c[CLOSED_RECEIVED] + c[CLOSED_CONNECTIONS]),
             sockets: SocketSums::default(),
+            traffic: TrafficSeries::new(top),
             pressure: Pressure::new(top),
             last_kill: None,
             kills: 0,
@@ -174,6 +178,7 @@ impl Tracked {
             self.closed.update(at, rows.chain([rest]), None);
         }
         self.sockets.update(now.tcp.sockets.as_ref());
+        self.traffic.update(now, &self.paths);
         self.pressure.update(now, &self.paths);
         if let Some(oom) = &now.oom {
             self.oom(now, oom);
@@ -190,7 +195,8 @@ impl Tracked {
 
     /// Paths of the cgroups that some metric names.
     pub(super) fn named_cgroups(&self) -> HashSet<&str> {
-        let labels = self.alloc_cgroups.labels().chain(self.reclaim.labels());
+        let carrying = self.traffic.of(CGROUP).into_iter().flat_map(TopK::labels);
+        let labels = self.alloc_cgroups.labels().chain(self.reclaim.labels()).chain(carrying);
         labels.filter_map(|l| l.first()).map(String::as_str).chain(self.pressure.named_cgroups()).collect()
     }
 
@@ -204,6 +210,7 @@ impl Tracked {
             .chain(now.reclaim.iter().flat_map(|r| r.by_cgroup.iter().map(|c| c.cgroup)))
             .flatten()
             .chain(pressure::retrying(now))
+            .chain(now.tcp.traffic.iter().flat_map(|t| t.cgroups.iter().filter_map(|share| share.key)))
             .collect();
         self.paths.retain(|id, _| counted.contains(id));
         self.paths.extend(cgroups.list.iter().map(|c| (c.id, c.path.clone())));

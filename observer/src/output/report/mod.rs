@@ -6,6 +6,7 @@ mod memory;
 mod namespaces;
 mod oom;
 mod tcp;
+mod traffic;
 mod tunnels;
 
 use super::text::{Paint, Style};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Page, Section, name, namespaces as totals, plural, tunnels};
+use super::{Page, Section, name, namespaces as totals, plural, traffic, tunnels};
 use crate::{
     diagnose::flow::Limit,
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
@@ -26,6 +26,10 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     match &tcp.sockets {
         Some(open) => connections(out, page, open),
         None => page.not_seen(out, "connections", "tcp.sockets"),
+    }
+    match &tcp.traffic {
+        Some(carried) => traffic::write(out, page, carried),
+        None => page.not_seen(out, "traffic", "tcp.sockets"),
     }
     match &tcp.closed {
         Some(rows) if rows.is_empty() => {}
@@ -111,10 +115,13 @@ const CONNECTIONS: &[Column] = &[
 
 fn connections(out: &mut String, page: &Page<'_>, open: &Open) {
     let total = open.list.len() as u64 + open.not_listed;
-    let unread = match open.namespaces_not_read {
+    let mut unread = match open.namespaces_not_read {
         0 => String::new(),
         n => format!(", {n} could not be entered"),
     };
+    if open.namespaces_waiting > 0 {
+        unread.push_str(&format!(", {} had no turn yet", open.namespaces_waiting));
+    }
     let namespaces = plural(open.namespaces, "network namespace");
     let text = format!("{total} open, {} listening, in {namespaces}{unread}", open.listening);
     out.push('\n');
@@ -155,7 +162,9 @@ fn limits(out: &mut String, page: &Page<'_>, open: &Open) {
         let said: Vec<String> = verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect();
         let ends = connection_ends(c, page.style.width);
         let owner = c.now.owner.as_ref().map_or(String::new(), |o| format!(" of {} (pid {})", o.comm, o.pid));
-        page.style.paragraph(out, "  ", 4, &format!("{ends}{owner}  {}{ceiling}", verdict.limit.words()));
+        let cgroup =
+            c.in_cgroup.path.as_ref().map_or(String::new(), |_| format!(" in {}", traffic::cgroup(&c.in_cgroup)));
+        page.style.paragraph(out, "  ", 4, &format!("{ends}{owner}{cgroup}  {}{ceiling}", verdict.limit.words()));
         page.style.paragraph(out, "    ", 4, &said.join("; "));
         if let Some(advice) = verdict.advice() {
             page.style.paragraph(out, "    ", 4, advice);

@@ -37,12 +37,14 @@ pub(super) fn state(state: State) -> &'static str {
     }
 }
 
-const IDENTITY: [About; 5] = [
+const IDENTITY: [About; 7] = [
     about("connection", "local and remote address and port", "iter/tcp, struct sock_common"),
     about("state", "state of the connection, as in RFC 9293", "iter/tcp sk_state"),
     about("uid", "number of the user that the socket belongs to", "iter/tcp sk_uid"),
     about("inode", "number of the socket, as in /proc/PID/fd", "iter/tcp sk_socket inode"),
     about("netns", "number of the network namespace, its inode", "iter/tcp net.ns.inum"),
+    about("cgroup", "path of the memory cgroup of the socket, else of its process", "iter/tcp sk_memcg"),
+    about("container", "container or pod of that cgroup, by name", "path of the cgroup and files of the runtime"),
 ];
 const SO_FAR: [About; 7] = [
     about("acknowledged", "bytes acknowledged by the other side since it began", "tcp_sock bytes_acked"),
@@ -115,8 +117,8 @@ fn verdict(verdict: &Verdict) -> Vec<Strip> {
 pub(super) fn details(c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
     let info = &c.now.info;
     let time = |v: Option<u64>| v.map(|ns| ns as f64 / 1e9);
-    let [connection, state_of, uid, inode, netns] = &IDENTITY;
-    let identity = Strip::sentence()
+    let [connection, state_of, uid, inode, netns, cgroup, container] = &IDENTITY;
+    let mut identity = Strip::sentence()
         .words(connection, ends(&c.now), Tone::Plain)
         .label("  ")
         .words(state_of, state(c.now.state), Tone::Plain)
@@ -126,6 +128,13 @@ pub(super) fn details(c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
         .words(inode, c.now.inode.to_string(), Tone::Plain)
         .label("  netns ")
         .words(netns, c.now.netns.to_string(), Tone::Plain);
+    if let Some(path) = &c.in_cgroup.path {
+        identity = identity.label("  cgroup ").words(cgroup, path.to_string(), Tone::Plain);
+    }
+    let names = c.in_cgroup.container.iter().flat_map(|c| c.pod.iter().chain(&c.name).chain(&c.id));
+    if let Some(name) = names.map(ToString::to_string).next() {
+        identity = identity.label("  container ").words(container, name, Tone::Plain);
+    }
     let [acked, sent, again, received, out, incoming, segments_again] = &SO_FAR;
     let so_far = Strip::sentence()
         .label("since it began: acknowledged ")

@@ -12,6 +12,7 @@ mod overview;
 mod pages;
 mod processes;
 mod reclaim;
+mod traffic;
 mod waits;
 
 use ratatui::{buffer::Buffer, layout::Rect};

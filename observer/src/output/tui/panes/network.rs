@@ -2,7 +2,10 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, connection};
+use super::{
+    Pane, connection,
+    traffic::{TRAFFIC, traffic},
+};
 use crate::{
     diagnose::flow::Limit,
     model::tcp::Connection,
@@ -30,12 +33,13 @@ pub(super) const PANE: Pane = Pane {
         ("Links", LINKS),
         ("Namespaces", NAMESPACES),
         ("Closed in this interval", CLOSED),
+        ("Traffic of all connections", TRAFFIC),
     ],
     draw,
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx)];
+    let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx), traffic(ctx)];
     stack::draw(ctx, area, buf, &vitals::own_namespace(ctx), &tables)
 }
 
@@ -60,6 +64,9 @@ pub(super) const CONNECTIONS: &[Column] = &[
     Column::number("unsent", 8, "bytes written and not yet sent: tcp_sock write_seq - snd_nxt").rank(4),
     Column::number("delivery", 8, "bits a second last delivered: tcp_sock rate_delivered").rank(5),
     Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(7),
+    Column::text("cgroup", 12, "memory cgroup of the socket, else of its process: sock sk_memcg")
+        .cut(Cut::Start)
+        .rank(7),
 ];
 
 pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
@@ -87,12 +94,16 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::bytes(info.notsent_bytes),
             cells::bit_rate(info.delivery_rate.map(|r| r as f64)),
             cells::id(c.now.netns),
+            cells::cgroup(c.in_cgroup.path.as_ref(), c.in_cgroup.id),
         ]
     };
     let note = Strip::default().count(&LISTENING, Some(open.listening)).label(" listening, ");
     let mut note = note.count(&OPEN_NAMESPACES, Some(open.namespaces)).label(" namespaces");
     if open.namespaces_not_read > 0 {
         note = note.label(", ").count(&NOT_READ, Some(open.namespaces_not_read)).label(" not readable");
+    }
+    if open.namespaces_waiting > 0 {
+        note = note.label(", ").count(&WAITING, Some(open.namespaces_waiting)).label(" had no turn yet");
     }
     if open.not_listed > 0 {
         note = note.label(", ").count(&NOT_LISTED, Some(open.not_listed)).label(" more in no row");
@@ -104,16 +115,22 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
         .details(|i| open.list.get(i).map(|c| connection::details(c, ctx.diagnosis.flow(i, c))).unwrap_or_default())
 }
 
-const SOCKETS: Origin = ("tcp.sockets", &[]);
+pub(super) const SOCKETS: Origin = ("tcp.sockets", &[]);
 const LISTENING: About =
     About::new("listening", "number of sockets that listen, in all namespaces", "iter/tcp", SOCKETS);
 const OPEN_NAMESPACES: About =
     About::new("namespaces", "number of network namespaces that were read", "/proc/PID/ns/net", SOCKETS);
 const NOT_READ: About =
     About::new("not readable", "number of network namespaces that could not be entered", "setns(2)", SOCKETS);
+const WAITING: About = About::new(
+    "had no turn yet",
+    "number of network namespaces that are read with a later snapshot",
+    "setns(2)",
+    SOCKETS,
+);
 const NOT_LISTED: About = About::new(
     "in no row",
-    "number of connections that are left out of the snapshot, those that send least",
+    "number of connections that are left out of the snapshot, those that carry least now",
     "iter/tcp",
     SOCKETS,
 );
