@@ -73,6 +73,21 @@ pub struct Counted {
     pub latency: [u64; BUCKETS],
 }
 
+/// How far the next sample is.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Next {
+    /// Packets until then.
+    pub packets: u32,
+    /// Padding.
+    pub zero: u32,
+    /// Samples until now, of every interface.
+    pub samples: u64,
+}
+
+/// Places at which packets are sampled: as they are sent, as they come, as the protocols get them.
+pub const PLACES: u32 = 3;
+
 /// What names an inner flow.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,6 +192,16 @@ pub struct Polls {
     pub work: u64,
 }
 
+/// A call of a function that has not ended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// When it began, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub begun_ns: u64,
+    /// Address of the function.
+    pub function: u64,
+}
+
 /// A function of a work queue on a CPU.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,12 +244,14 @@ plain!(
     Watch = 8,
     Packets = 32,
     Counted = 424,
+    Next = 16,
     FlowKey = 16,
     Header = 48,
     Flow = 144,
     Entered = 48,
     PollKey = 16,
     Polls = 24,
+    Begun = 16,
     WorkKey = 16,
     Work = 16,
 );

@@ -2,19 +2,22 @@
 //!
 //! Loaded only while there is a tunnel. A packet keeps its hash on the way through (`skb->hash` is the socket's random
 //! `sk_txhash`), also through WireGuard, which cuts it and encrypts it on another CPU. One whose hash is not kept, because it
-//! is forwarded, is known by its address as long as it stays on its CPU, as it does in all other tunnels.
+//! is forwarded, is known by its address, which it keeps in all tunnels that do not cut it.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_kernel},
+    helpers::{
+        bpf_probe_read_kernel as read_kernel,
+        generated::{bpf_get_prandom_u32, bpf_probe_read_kernel},
+    },
     macros::{btf_tracepoint, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
     programs::BtfTracePointContext,
 };
 use observer_ebpf::abi::tunnel::{
-    BUCKETS, Counted, Device, Entered, Flow, FlowKey, Header, LOSSES, Loss, Packets, Watch,
+    BUCKETS, Counted, Device, Entered, Flow, FlowKey, Header, LOSSES, Loss, Next, PLACES, Packets, Watch,
 };
 
 use super::BPF_NOEXIST;
@@ -35,17 +38,22 @@ static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map(name = "obs_tun_entered")]
 static ENTERED: LruHashMap<u64, Entered> = LruHashMap::with_max_entries(1, 0);
 
-/// Address of the last packet on this CPU that is known by its address.
-#[map(name = "obs_tun_here")]
-static HERE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+/// Low half of the key of what may be in [`ENTERED`], at its last bits: most packets need not be looked for any further.
+#[map(name = "obs_tun_hints")]
+static HINTS: Array<u32> = Array::with_max_entries(HINT_SLOTS, 0);
+
+/// 1 if packets have entered whose key is their address; the user side sets it back at each reading.
+#[map(name = "obs_tun_addr")]
+static ADDRESSED: Array<u32> = Array::with_max_entries(1, 0);
 
 /// One packet in so many is sampled; set by the user side at any time.
 #[map(name = "obs_tun_every")]
 static EVERY: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Packets of this CPU until the next sample: where packets enter a tunnel, before and after they are put together.
+/// Packets of this CPU until the next sample: as they are sent, and before and after they are put together. Packets of every
+/// interface are counted down: to find out first which one it is would cost more than all the rest.
 #[map(name = "obs_tun_next")]
-static NEXT: PerCpuArray<u32> = PerCpuArray::with_max_entries(3, 0);
+static NEXT: PerCpuArray<Next> = PerCpuArray::with_max_entries(PLACES, 0);
 
 /// A new flow is built here: it is too large for the stack.
 #[map(name = "obs_tun_room")]
@@ -53,6 +61,9 @@ static ROOM: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
 
 #[map(name = "obs_tun_losses")]
 static LOST: Array<u64> = Array::with_max_entries(LOSSES, 0);
+
+/// A power of two.
+const HINT_SLOTS: u32 = 4096;
 
 const ENTRY: u32 = 0;
 const ARRIVAL: u32 = 1;
@@ -91,21 +102,61 @@ pub(super) fn device(dev: *const c_void) -> Device {
 fn obs_tun_xmit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the user side has checked the tracepoint's arguments.
     let (skb, dev) = unsafe { (typed_arg(ctx.as_ptr(), 0), typed_arg(ctx.as_ptr(), 1)) };
-    let hash = u64::from(field::<u32>(skb, &offsets::SKB_HASH).unwrap_or(0));
-    let device = device(dev);
-    let key = if is_here(skb as u64) { skb as u64 } else { hash };
-    if key != 0
-        && let Some(entered) = ENTERED.get_ptr_mut(key)
-    {
-        // SAFETY: the map gave the pointer.
-        unsafe { leaves(skb, device, key, &mut *entered) };
+    let hash = field::<u32>(skb, &offsets::SKB_HASH).unwrap_or(0);
+    let mut key = u64::from(hash);
+    let mut maybe = hinted(key);
+    if !maybe && ADDRESSED.get(0).is_some_and(|addressed| *addressed != 0) {
+        key = address(&ctx);
+        maybe = hinted(key);
     }
-    // SAFETY: nobody changes it but the user side, in one piece.
-    let Some(watch) = (unsafe { WATCHED.get(device) }) else { return 0 };
-    if watch.tunnel != 0 && due(ENTRY) {
-        enters(skb, device, watch, hash as u32);
+    if maybe && let Some(entered) = ENTERED.get_ptr_mut(key) {
+        // SAFETY: the map gave the pointer.
+        unsafe { leaves(skb, device(dev), key, &mut *entered) };
+    }
+    if due(ENTRY) {
+        let device = device(dev);
+        // SAFETY: nobody changes it but the user side, in one piece.
+        if let Some(watch) = unsafe { WATCHED.get(device) }
+            && watch.tunnel != 0
+        {
+            enters(skb, address(&ctx), device, watch, hash);
+        }
     }
     0
+}
+
+/// Address of the packet that the tracepoint passes, as a number to reckon with: the verifier lets that be done with no pointer.
+#[inline(always)]
+fn address(ctx: &BtfTracePointContext) -> u64 {
+    // SAFETY: the helper checks the address.
+    unsafe { read_kernel(ctx.as_ptr().cast::<u64>()) }.unwrap_or(0)
+}
+
+/// True if a packet of this key may have entered a tunnel.
+#[inline(always)]
+fn hinted(key: u64) -> bool {
+    HINTS.get(slot(key)).is_some_and(|hint| *hint != 0 && *hint == key as u32)
+}
+
+/// Packets lie at multiples of 64 bytes and more: their addresses differ above that.
+#[inline(always)]
+fn slot(key: u64) -> u32 {
+    (key as u32 ^ key as u32 >> 8) % HINT_SLOTS
+}
+
+#[inline(always)]
+fn hint(key: u64, value: u32) {
+    if let Some(hint) = HINTS.get_ptr_mut(slot(key)) {
+        // SAFETY: the map gave the pointer. What another CPU writes at the same time is as good.
+        unsafe { *hint = value };
+    }
+}
+
+/// Forgets a packet.
+#[inline(always)]
+fn forget(key: u64) {
+    let _ = ENTERED.remove(key);
+    hint(key, 0);
 }
 
 /// `net:napi_gro_receive_entry(skb)`: a packet before it is put together with others.
@@ -128,32 +179,16 @@ fn obs_tun_receive(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn received(skb: *const c_void, place: u32) {
-    let Some(dev) = pointer(skb, &offsets::SKB_DEV) else { return };
-    let device = device(dev);
-    // SAFETY: nothing is read through the reference.
-    if unsafe { WATCHED.get(device) }.is_none() || !due(place) {
+    if !due(place) {
         return;
     }
-    let Some(counted) = COUNTED.get_ptr_mut(device) else { return };
+    let Some(dev) = pointer(skb, &offsets::SKB_DEV) else { return };
+    let Some(counted) = COUNTED.get_ptr_mut(device(dev)) else { return };
     let size = size(skb);
     // SAFETY: the map gave the pointer.
     unsafe {
         let to = if place == ARRIVAL { &raw mut (*counted).arrived } else { &raw mut (*counted).received };
         add(to, &size);
-    }
-}
-
-/// True if the packet of this address entered a tunnel on this CPU and is known by nothing else.
-#[inline(always)]
-fn is_here(address: u64) -> bool {
-    let Some(here) = HERE.get_ptr_mut(0) else { return false };
-    // SAFETY: the map gave the pointer, and the value is of this CPU.
-    unsafe {
-        let is = *here == address;
-        if is {
-            *here = 0;
-        }
-        is
     }
 }
 
@@ -163,12 +198,13 @@ fn due(place: u32) -> bool {
     let Some(next) = NEXT.get_ptr_mut(place) else { return false };
     // SAFETY: the map gave the pointer, and the value is of this CPU.
     unsafe {
-        if *next > 1 {
-            *next -= 1;
+        if (*next).packets > 1 {
+            (*next).packets -= 1;
             return false;
         }
         let every = EVERY.get(0).copied().unwrap_or(1);
-        *next = if every > 1 { 1 + bpf_get_prandom_u32() % (2 * every - 1) } else { 0 };
+        (*next).packets = if every > 1 { 1 + bpf_get_prandom_u32() % (2 * every - 1) } else { 0 };
+        (*next).samples += 1;
     }
     true
 }
@@ -212,7 +248,7 @@ unsafe fn add(to: *mut Packets, size: &Size) {
 
 /// A packet enters a tunnel.
 #[inline(always)]
-fn enters(skb: *const c_void, device: Device, watch: &Watch, hash: u32) {
+fn enters(skb: *const c_void, address: u64, device: Device, watch: &Watch, hash: u32) {
     let Some(room) = ROOM.get_ptr_mut(0) else { return };
     let Some(counted) = COUNTED.get_ptr_mut(device) else { return };
     let size = size(skb);
@@ -232,7 +268,6 @@ fn enters(skb: *const c_void, device: Device, watch: &Watch, hash: u32) {
     if watch.protocols[0] == 0 && watch.udp == 0 {
         return;
     }
-    let address = skb as u64;
     let key = if carried { u64::from(hash) } else { address };
     if let Some(old) = ENTERED.get_ptr(key) {
         // SAFETY: the map gave the pointer.
@@ -248,10 +283,12 @@ fn enters(skb: *const c_void, device: Device, watch: &Watch, hash: u32) {
     }
     let Size { bytes, gso_size, .. } = size;
     let entered = Entered { entered_ns: time, skb: address, flow, bytes, header_bytes, gso_size, joined: 0 };
-    let _ = ENTERED.insert(key, entered, 0);
-    if !carried && let Some(here) = HERE.get_ptr_mut(0) {
-        // SAFETY: the map gave the pointer, and the value is of this CPU.
-        unsafe { *here = address };
+    if ENTERED.insert(key, entered, 0).is_ok() {
+        hint(key, key as u32);
+        if !carried && let Some(addressed) = ADDRESSED.get_ptr_mut(0) {
+            // SAFETY: the map gave the pointer.
+            unsafe { *addressed = 1 };
+        }
     }
 }
 
@@ -302,7 +339,7 @@ unsafe fn leaves(skb: *const c_void, device: Device, key: u64, entered: &mut Ent
     }
     let time = now();
     if time - entered_ns > LONGEST_NS {
-        let _ = ENTERED.remove(key);
+        forget(key);
         return;
     }
     let Some(room) = ROOM.get_ptr_mut(0) else { return };
@@ -337,7 +374,7 @@ unsafe fn leaves(skb: *const c_void, device: Device, key: u64, entered: &mut Ent
         (false, true) => header_bytes + gso_size,
         (false, false) => return,
     };
-    let _ = ENTERED.remove(key);
+    forget(key);
     // SAFETY: the map gave the pointer.
     unsafe {
         add(&raw mut (*counted).left, &size);

@@ -7,13 +7,13 @@ use aya_ebpf::{
     maps::HashMap,
     programs::BtfTracePointContext,
 };
-use observer_ebpf::abi::tunnel::{Device, Loss, PollKey, Polls, Work, WorkKey};
+use observer_ebpf::abi::tunnel::{Begun, Device, Loss, PollKey, Polls, Work, WorkKey};
 
 use super::{
     BPF_NOEXIST,
     tunnel::{device, lost},
 };
-use crate::kernel::{arg, field, now, offsets, pointer, tid, typed_arg};
+use crate::kernel::{arg, atomic_add, field, now, offsets, pointer, tid, typed_arg};
 
 #[map(name = "obs_tun_polls")]
 static POLLS: HashMap<PollKey, Polls> = HashMap::with_max_entries(1, 0);
@@ -22,9 +22,9 @@ static POLLS: HashMap<PollKey, Polls> = HashMap::with_max_entries(1, 0);
 #[map(name = "obs_tun_funcs")]
 static FUNCTIONS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
 
-/// When the function that a thread is in began.
+/// What a thread is in.
 #[map(name = "obs_tun_begun")]
-static BEGUN: HashMap<u32, u64> = HashMap::with_max_entries(1, 0);
+static BEGUN: HashMap<u32, Begun> = HashMap::with_max_entries(1, 0);
 
 #[map(name = "obs_tun_work")]
 static WORK: HashMap<WorkKey, Work> = HashMap::with_max_entries(1, 0);
@@ -62,24 +62,21 @@ fn obs_tun_begin(ctx: BtfTracePointContext) -> i32 {
     let work = unsafe { typed_arg(ctx.as_ptr(), 0) };
     let function = field::<u64>(work, &offsets::WORK_FUNC).unwrap_or(0);
     // SAFETY: nothing is read through the reference.
-    if unsafe { FUNCTIONS.get(function) }.is_some() && BEGUN.insert(tid(), now(), 0).is_err() {
+    if unsafe { FUNCTIONS.get(function) }.is_some()
+        && BEGUN.insert(tid(), Begun { begun_ns: now(), function }, 0).is_err()
+    {
         lost(Loss::WorkFull);
     }
     0
 }
 
-/// `workqueue:workqueue_execute_end(work, function)`: the work itself may be gone by now.
+/// `workqueue:workqueue_execute_end(work, function)`: the work itself may be gone by now, and the verifier lets no function's
+/// address be read.
 #[btf_tracepoint(function = "workqueue_execute_end")]
-fn obs_tun_end(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: as above.
-    let function = unsafe { arg(ctx.as_ptr(), 1) };
-    // SAFETY: nothing is read through the reference.
-    if unsafe { FUNCTIONS.get(function) }.is_none() {
-        return 0;
-    }
+fn obs_tun_end(_ctx: BtfTracePointContext) -> i32 {
     let tid = tid();
     // SAFETY: only this thread has this key.
-    let Some(begun) = (unsafe { BEGUN.get(tid) }).copied() else { return 0 };
+    let Some(Begun { begun_ns, function }) = (unsafe { BEGUN.get(tid) }).copied() else { return 0 };
     let _ = BEGUN.remove(tid);
     let key = WorkKey { function, cpu: cpu(), zero: 0 };
     let row = WORK.get_ptr_mut(key).or_else(|| {
@@ -92,8 +89,8 @@ fn obs_tun_end(ctx: BtfTracePointContext) -> i32 {
     };
     // SAFETY: the map gave the pointer. Another thread on this CPU could come between: counted atomically.
     unsafe {
-        crate::kernel::atomic_add(&raw mut (*row).calls, 1);
-        crate::kernel::atomic_add(&raw mut (*row).ns, now() - begun);
+        atomic_add(&raw mut (*row).calls, 1);
+        atomic_add(&raw mut (*row).ns, now() - begun_ns);
     }
     0
 }

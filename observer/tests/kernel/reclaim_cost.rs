@@ -9,7 +9,9 @@ use std::fs;
 
 use observer::source::kernel::{Kernel, Options};
 
-use crate::support::{cgroup::Cgroup, file::BigFile, needs_root, observer::load_with, seen, workload::Workload};
+use crate::support::{
+    bpf::runs, cgroup::Cgroup, file::BigFile, needs_root, observer::load_with, seen, workload::Workload,
+};
 
 const PROBES: &[&str] = &["reclaim_scans", "reclaim_throttles", "extfrag", "shrinker_begin", "shrinker_end"];
 /// Pairs of rounds.
@@ -42,22 +44,6 @@ fn round_with_probes(cgroup: &Cgroup, file: &BigFile, times: usize) -> f64 {
 
 fn load_some() -> Kernel {
     load_with(&Options { only: Some(PROBES), ..Options::default() })
-}
-
-/// Runs and nanoseconds of this process's programs, in the order of loading.
-fn runs() -> Vec<(u64, u64)> {
-    let files = fs::read_dir("/proc/self/fdinfo").expect("/proc is there").flatten();
-    let mut programs: Vec<(u64, u64, u64)> = files
-        .filter_map(|file| {
-            let text = fs::read_to_string(file.path()).ok()?;
-            let number = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
-            Some((number("prog_id:")?, number("run_cnt:")?, number("run_time_ns:")?))
-        })
-        .collect();
-    // A link names its program too, without the counts; two descriptors of one program are one.
-    programs.sort_unstable();
-    programs.dedup();
-    programs.into_iter().map(|(_, count, ns)| (count, ns)).collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -119,6 +119,30 @@ impl<V: Plain> Array<V> {
     }
 }
 
+/// An array map with one value a CPU.
+#[derive(Debug)]
+pub(super) struct PerCpuArray<V> {
+    fd: OwnedFd,
+    buffer: Vec<u64>,
+    value: PhantomData<V>,
+}
+
+impl<V: Plain> PerCpuArray<V> {
+    const STRIDE: usize = size_of::<V>().div_ceil(8);
+
+    /// Opens the map of that name.
+    pub(super) fn open(ebpf: &Ebpf, name: &str) -> io::Result<Self> {
+        let buffer = vec![0; possible_cpus()? * Self::STRIDE];
+        Ok(Self { fd: descriptor(ebpf, name)?, buffer, value: PhantomData })
+    }
+
+    /// Reads one element: a value for each possible CPU.
+    pub(super) fn get(&mut self, index: u32) -> io::Result<Vec<V>> {
+        bpf_sys::lookup(self.fd.as_fd(), &index, &mut self.buffer)?;
+        Ok(self.buffer.chunks_exact(Self::STRIDE).map(|words| value_at(words, 0)).collect())
+    }
+}
+
 /// A hash map with one value a CPU.
 #[derive(Debug)]
 pub(super) struct PerCpuTable<K, V> {

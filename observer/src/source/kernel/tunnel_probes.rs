@@ -38,11 +38,10 @@ pub(super) const PACKETS: [&ProbeSpec; 4] = [
 pub(super) const CRYPTO: [&ProbeSpec; 2] = [
     &ProbeSpec {
         fields: &[],
-        // A pointer to a function has no name in BTF.
         ..tp(
             "crypto_work_end",
             "workqueue_execute_end",
-            &[form("obs_tun_end", &[Ptr("work_struct"), Ptr("")])],
+            &[form("obs_tun_end", &[Ptr("work_struct")])],
             "encapsulation.crypto",
         )
     },

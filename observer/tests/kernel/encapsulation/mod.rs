@@ -3,6 +3,7 @@
 mod bed;
 mod capture;
 mod ciphers;
+mod cost;
 mod overhead;
 
 use std::{

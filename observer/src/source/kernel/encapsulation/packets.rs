@@ -7,14 +7,16 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
-use observer_ebpf::abi::tunnel::{Counted, Device, Flow as RawFlow, FlowKey, Loss, PollKey, Polls as RawPolls, Watch};
+use observer_ebpf::abi::tunnel::{
+    Counted, Device, Flow as RawFlow, FlowKey, Loss, Next, PLACES, PollKey, Polls as RawPolls, Watch,
+};
 
 use super::{MAX_FLOWS, Options, Watched, decode, load, maps};
 use crate::{
     snapshot::encapsulation::{Encapsulation, Flow, Interface, Polls},
     source::kernel::{
         load::Object,
-        maps::{Array, Table, zeroed},
+        maps::{Array, PerCpuArray, Table, zeroed},
         tunnel_probes::{PACKETS, POLLS, XMIT},
     },
 };
@@ -29,6 +31,8 @@ const MAX_ENTERED: u32 = 8192;
 const MAX_POLLS: u32 = 8192;
 /// Samples a second that are enough.
 const ENOUGH: f64 = 2000.0;
+/// Packets of other interfaces that are looked at, and found to be of no tunnel, a second at most.
+const TOO_MUCH: f64 = 20_000.0;
 /// One in so many at first, when it is not known how many there are.
 const EVERY_AT_FIRST: u32 = 16;
 /// Even the largest hosts see more often than every so many packets.
@@ -43,7 +47,9 @@ pub(super) struct Packets {
     counted: Table<Device, Counted>,
     flows: Table<FlowKey, RawFlow>,
     every: Array<u32>,
+    addressed: Array<u32>,
     losses: Array<u64>,
+    next: PerCpuArray<Next>,
     /// `None` where the kernel has no such tracepoint.
     polls: Option<Table<PollKey, RawPolls>>,
     /// What the kernel side was told to watch.
@@ -78,7 +84,9 @@ impl Packets {
             counted: Table::open(ebpf, "obs_tun_counted")?,
             flows: Table::open(ebpf, "obs_tun_flows")?,
             every,
+            addressed: Array::open(ebpf, "obs_tun_addr")?,
             losses: Array::open(ebpf, "obs_tun_losses")?,
+            next: PerCpuArray::open(ebpf, "obs_tun_next")?,
             polls,
             told: HashMap::new(),
             rate: Rate { every: EVERY_AT_FIRST, before: None },
@@ -93,7 +101,10 @@ impl Packets {
         let interfaces = self.interfaces()?;
         let (flows, flows_not_listed, kept) = self.flows()?;
         let added = self.losses.get(Loss::FlowsAdded as u32)?;
-        if self.rate.adapt(&interfaces, Instant::now()) {
+        // While none enter that are known by their address, no packet needs to be looked for by it.
+        self.addressed.set(0, &0)?;
+        let looked = self.looked()?;
+        if self.rate.adapt(samples(&interfaces), looked, Instant::now()) {
             self.every.set(0, &self.rate.every)?;
         }
         Ok(Encapsulation {
@@ -157,6 +168,15 @@ impl Packets {
         Ok((list, rest, kept))
     }
 
+    /// Packets that were looked at, of every interface, at the place where there were the most.
+    fn looked(&mut self) -> io::Result<u64> {
+        let mut most = 0;
+        for place in 0..PLACES {
+            most = self.next.get(place)?.iter().map(|cpu| cpu.samples).sum::<u64>().max(most);
+        }
+        Ok(most)
+    }
+
     fn polls(&mut self) -> io::Result<Option<Vec<Polls>>> {
         let Some(table) = &mut self.polls else { return Ok(None) };
         let mut all = Vec::new();
@@ -166,26 +186,31 @@ impl Packets {
     }
 }
 
-/// How often is sampled: as often as gives enough samples.
+/// Samples of all interfaces, each at the place where it has the most.
+fn samples(interfaces: &[Interface]) -> u64 {
+    let places = |i: &Interface| [i.entered, i.arrived, i.received].iter().map(|p| p.packets).max().unwrap_or(0);
+    interfaces.iter().map(places).sum()
+}
+
+/// How often is sampled: as often as gives enough samples, and does not look at too much besides.
 #[derive(Debug)]
 struct Rate {
     every: u32,
-    before: Option<(Instant, u64)>,
+    before: Option<(Instant, u64, u64)>,
 }
 
 impl Rate {
-    /// Chooses anew from what came since the last call. True if it has changed.
-    fn adapt(&mut self, interfaces: &[Interface], now: Instant) -> bool {
-        let places = |i: &Interface| [i.entered, i.arrived, i.received].iter().map(|p| p.packets).max().unwrap_or(0);
-        let samples = interfaces.iter().map(places).sum::<u64>();
-        let before = self.before.replace((now, samples));
-        let Some((at, old)) = before else { return false };
+    /// Chooses anew from what came since the last call: samples of interfaces that are watched, and of all. True if it has
+    /// changed.
+    fn adapt(&mut self, samples: u64, looked: u64, now: Instant) -> bool {
+        let Some((at, old_samples, old_looked)) = self.before.replace((now, samples, looked)) else { return false };
         let seconds = now.saturating_duration_since(at).as_secs_f64();
         if seconds <= 0.0 {
             return false;
         }
-        let packets = samples.saturating_sub(old) as f64 / seconds * f64::from(self.every);
-        let every = (packets / ENOUGH).clamp(1.0, f64::from(EVERY_AT_MOST)) as u32;
+        let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds * f64::from(self.every);
+        let wanted = (rate(samples, old_samples) / ENOUGH).max(rate(looked, old_looked) / TOO_MUCH);
+        let every = wanted.clamp(1.0, f64::from(EVERY_AT_MOST)) as u32;
         let changed = every != self.every;
         self.every = every;
         changed
@@ -195,22 +220,19 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::encapsulation::Packets as Sampled;
-
     #[test]
     fn sampling_follows_the_rate_and_never_stops() {
         let begin = Instant::now();
-        let at = |seconds: u64, samples: u64, rate: &mut Rate| {
-            let entered = Sampled { packets: samples, ..Sampled::default() };
-            rate.adapt(&[Interface { entered, ..Interface::default() }], begin + Duration::from_secs(seconds));
+        let at = |seconds: u64, samples: u64, looked: u64, rate: &mut Rate| {
+            rate.adapt(samples, looked, begin + Duration::from_secs(seconds));
             rate.every
         };
         let mut rate = Rate { every: 16, before: None };
-        assert_eq!(at(0, 0, &mut rate), 16, "nothing is known yet");
-        assert_eq!(at(1, 62_500, &mut rate), 500, "a million packets a second");
-        assert_eq!(at(2, 62_500, &mut rate), 1, "none");
-        assert_eq!(at(3, 2_062_500, &mut rate), 1000);
-        assert_eq!(at(4, 0, &mut rate), 1, "an interface is gone");
-        assert_eq!(at(5, u64::MAX, &mut rate), EVERY_AT_MOST);
+        assert_eq!(at(0, 0, 0, &mut rate), 16, "nothing is known yet");
+        assert_eq!(at(1, 62_500, 62_500, &mut rate), 500, "a million packets a second");
+        assert_eq!(at(2, 62_500, 62_500, &mut rate), 1, "none");
+        assert_eq!(at(3, 62_500, 1_062_500, &mut rate), 50, "a million that are of no tunnel");
+        assert_eq!(at(4, 0, 1_062_500, &mut rate), 1, "an interface is gone");
+        assert_eq!(at(5, u64::MAX, u64::MAX, &mut rate), EVERY_AT_MOST);
     }
 }
