@@ -13,11 +13,15 @@ use crate::support::{
     wait::wait_for,
 };
 
-/// A socket without what sock_diag cannot tell: interfaces, whether the window was used up, parts of a microsecond.
+/// A socket without what sock_diag cannot tell: interfaces, whether the window was used up, parts of a microsecond, the
+/// cgroup of the process.
 fn told_by_both(socket: &Socket) -> Socket {
     let mut socket = socket.clone();
     (socket.rx_ifindex, socket.tx_ifindex, socket.tx_spi) = (None, None, None);
     (socket.txhash, socket.cgroup) = (None, None);
+    if let Some(owner) = &mut socket.owner {
+        owner.cgroup = None;
+    }
     let info = &mut socket.info;
     info.cwnd_limited = None;
     info.delivery_rate = info.delivery_rate.filter(|rate| *rate > 0);

@@ -4,7 +4,7 @@ mod info;
 mod message;
 mod owners;
 
-use std::{io, ops::ControlFlow};
+use std::{collections::HashMap, io, ops::ControlFlow};
 
 use message::Found;
 use owners::Owners;
@@ -34,6 +34,8 @@ pub struct Reader {
     buffer: Buffer,
     max_sockets: usize,
     unified: bool,
+    /// Bytes that each socket had carried at the last reading, by cookie.
+    carried: HashMap<u64, u64>,
 }
 
 impl Reader {
@@ -42,7 +44,7 @@ impl Reader {
     pub fn open(max_sockets: usize, unified: bool) -> Result<Self, SourceError> {
         let known = Known::thorough().map_err(|e| SourceError::io("read", "/proc/thread-self/ns/net", e))?;
         let (owners, buffer) = (Owners::default(), Buffer::default());
-        Ok(Self { known, owners, buffer, max_sockets, unified })
+        Ok(Self { known, owners, buffer, max_sockets, unified, carried: HashMap::new() })
     }
 
     /// Reads all sockets, and says what of them it cannot tell.
@@ -78,7 +80,9 @@ impl Reader {
             }
         }
         sockets.namespaces_not_read += self.known.not_visited();
-        (sockets.list, sockets.other) = select(list, self.max_sockets);
+        let carried = list.iter().map(|socket| (socket.cookie, bytes(socket))).collect();
+        let before = std::mem::replace(&mut self.carried, carried);
+        (sockets.list, sockets.other) = select(list, self.max_sockets, &before);
         self.owners.fill(&mut sockets.list)?;
         let mut missing = vec![Source::missing(Source::SOCK_DIAG_FIELDS, info::NOT_TOLD.into())];
         missing.extend(self.owners.missing().map(|why| Source::missing(Source::SOCKET_OWNERS, why)));
@@ -145,12 +149,22 @@ fn time_wait(buffer: &mut Buffer) -> io::Result<u64> {
     buffer.parse(&Root::default(), "/proc/thread-self/net/sockstat", parse).map_err(|e| io::Error::other(e.to_string()))
 }
 
-/// The sockets that carried the most bytes, and the sum of the rest.
-fn select(mut list: Vec<Socket>, most: usize) -> (Vec<Socket>, SocketTotals) {
+/// Bytes that it carried both ways.
+fn bytes(socket: &Socket) -> u64 {
+    socket.info.bytes_acked.unwrap_or(0).saturating_add(socket.info.bytes_received.unwrap_or(0))
+}
+
+/// The sockets that carried the most since `before` or whose data waits, where nothing goes on those that carried the most
+/// ever; and the sum of the rest.
+fn select(mut list: Vec<Socket>, most: usize, before: &HashMap<u64, u64>) -> (Vec<Socket>, SocketTotals) {
     let mut other = SocketTotals::default();
     if list.len() > most {
-        let bytes = |s: &Socket| s.info.bytes_acked.unwrap_or(0).saturating_add(s.info.bytes_received.unwrap_or(0));
-        list.select_nth_unstable_by_key(most, |socket| std::cmp::Reverse(bytes(socket)));
+        let weight = |socket: &Socket| {
+            let waits = socket.info.unacked_bytes.unwrap_or(0).saturating_add(socket.info.notsent_bytes.unwrap_or(0));
+            let (all, old) = (bytes(socket), before.get(&socket.cookie).copied().unwrap_or(0));
+            (all.saturating_sub(old).saturating_add(waits), all)
+        };
+        list.select_nth_unstable_by_key(most, |socket| std::cmp::Reverse(weight(socket)));
         for socket in list.drain(most..) {
             other.sockets += 1;
             other.bytes_acked += socket.info.bytes_acked.unwrap_or(0);
@@ -198,9 +212,15 @@ mod tests {
             (socket.info.bytes_acked, socket.info.retrans_segs) = (Some(n * 10), Some(1));
             socket
         });
-        let (mut list, other) = select(list.collect(), 2);
-        list.sort_unstable_by_key(|s| s.cookie);
-        assert_eq!(list.iter().map(|s| s.cookie).collect::<Vec<_>>(), [4, 5]);
+        let list: Vec<_> = list.collect();
+        let cookies = |before: &HashMap<u64, u64>| {
+            let (mut kept, other) = select(list.clone(), 2, before);
+            kept.sort_unstable_by_key(|s| s.cookie);
+            (kept.iter().map(|s| s.cookie).collect::<Vec<_>>(), other)
+        };
+        let (kept, other) = cookies(&HashMap::new());
+        assert_eq!(kept, [4, 5]);
+        assert_eq!(cookies(&HashMap::from([(4, 40), (5, 49), (3, 29), (2, 0)])).0, [1, 2], "those that carry now");
         let rest = SocketTotals { sockets: 3, bytes_acked: 60, bytes_received: 0, retrans_segs: 3 };
         assert_eq!(other, rest);
     }
