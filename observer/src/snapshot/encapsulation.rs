@@ -2,6 +2,9 @@
 //!
 //! Read only while there is a tunnel, from when observer has seen the first one. Sizes are bytes from the network header on:
 //! what the link below adds is not in them.
+//!
+//! What comes in, and polls, are counted in one interval of ten only while the host sends more than 30,000 packets a second:
+//! two snapshots may show none.
 
 use std::net::IpAddr;
 

@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Endianness,
-    programs::{BtfTracePoint, Iter, Program, ProgramError, RawTracePoint},
+    programs::{BtfTracePoint, Iter, Program, ProgramError, RawTracePoint, tp_btf::BtfTracePointLinkId},
 };
 
 use super::{
@@ -35,6 +35,10 @@ pub(super) struct Loaded {
     fields_missing: Vec<String>,
     /// The program; `None` if it is not loaded.
     program: Option<OwnedFd>,
+    /// Its name in the object.
+    name: &'static str,
+    /// What holds it to its tracepoint; `None` while it rests, and for those that are on none.
+    link: Option<BtfTracePointLinkId>,
 }
 
 /// The object in the kernel. Dropping it detaches and unloads everything: links are descriptors, nothing is pinned.
@@ -160,6 +164,24 @@ impl Object {
         }
     }
 
+    /// Takes a program off its tracepoint, or puts it there again; it stays loaded, and its maps stay.
+    pub(super) fn rest(&mut self, probe: &str, rest: bool) {
+        let Some(loaded) = self.probes.iter_mut().find(|p| p.spec.name == probe && p.program.is_some()) else { return };
+        let program = self.ebpf.as_mut().and_then(|ebpf| ebpf.program_mut(loaded.name));
+        let Some(Program::BtfTracePoint(program)) = program else { return };
+        let done = match (rest, loaded.link.take()) {
+            (true, Some(link)) => program.detach(link),
+            (false, None) => program.attach().map(|link| loaded.link = Some(link)),
+            (_, link) => {
+                loaded.link = link;
+                Ok(())
+            }
+        };
+        if let Err(e) = done {
+            *loaded = absent(loaded.spec, Refusal::of(&e), std::mem::take(&mut loaded.fields_missing));
+        }
+    }
+
     /// What became of every program, with the counts of this moment.
     pub(super) fn coverage(&self) -> Vec<Probe> {
         self.probes.iter().map(|p| self.describe(p)).collect()
@@ -185,7 +207,7 @@ fn absent(spec: &'static ProbeSpec, refusal: Refusal, fields_missing: Vec<String
         replaced_by: spec.replaced_by.map(str::to_owned),
         remedy: refusal.remedy,
     };
-    Loaded { spec, state, fields_missing, program: None }
+    Loaded { spec, state, fields_missing, program: None, name: "", link: None }
 }
 
 fn create(object: &[u8], plan: &Plan<'_>, btf: &AyaBtf, resolved: &[Resolved]) -> Result<Ebpf, Refusal> {
@@ -209,10 +231,12 @@ fn load_one(ebpf: &mut Ebpf, spec: &'static ProbeSpec, kernel: &Btf, btf: &AyaBt
     let result = program_for(spec, kernel).and_then(|(name, lacks)| {
         fields_missing.extend(lacks.map(str::to_owned));
         let program = ebpf.program_mut(name).ok_or_else(|| Refusal::new(format!("the object has no {name}")))?;
-        attach(program, spec, btf).map_err(|e| Refusal::of(&e))
+        attach(program, spec, btf).map(|(fd, link)| (name, fd, link)).map_err(|e| Refusal::of(&e))
     });
     match result {
-        Ok(program) => Loaded { spec, state: ProbeState::Attached, fields_missing, program: Some(program) },
+        Ok((name, fd, link)) => {
+            Loaded { spec, state: ProbeState::Attached, fields_missing, program: Some(fd), name, link }
+        }
         Err(refusal) => absent(spec, refusal, fields_missing),
     }
 }
@@ -236,12 +260,17 @@ fn program_for(spec: &ProbeSpec, kernel: &Btf) -> Result<(&'static str, Option<&
         .ok_or_else(|| Refusal::new(format!("tracepoint {name} passes {found:?} here, which no program reads")))
 }
 
-fn attach(program: &mut Program, spec: &ProbeSpec, btf: &AyaBtf) -> Result<OwnedFd, ProgramError> {
+fn attach(
+    program: &mut Program,
+    spec: &ProbeSpec,
+    btf: &AyaBtf,
+) -> Result<(OwnedFd, Option<BtfTracePointLinkId>), ProgramError> {
+    let mut link = None;
     match spec.attach {
         Attach::TpBtf(name, _) => {
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(name, btf)?;
-            program.attach()?;
+            link = Some(program.attach()?);
         }
         Attach::RunOnCpu(_) => {
             let program: &mut RawTracePoint = program.try_into()?;
@@ -252,7 +281,8 @@ fn attach(program: &mut Program, spec: &ProbeSpec, btf: &AyaBtf) -> Result<Owned
             program.load(name, btf)?;
         }
     }
-    program.fd()?.as_fd().try_clone_to_owned().map_err(ProgramError::IOError)
+    let fd = program.fd()?.as_fd().try_clone_to_owned().map_err(ProgramError::IOError)?;
+    Ok((fd, link))
 }
 
 /// Before Linux 5.11 maps count against `RLIMIT_MEMLOCK`. A refusal shows when a map is created.

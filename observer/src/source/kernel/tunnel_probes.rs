@@ -10,6 +10,12 @@ pub(super) const XMIT: &str = "tunnel_packets";
 /// Name of the probe of polls.
 pub(super) const POLLS: &str = "tunnel_polls";
 
+/// Those that rest while there is much to do: each is hit by every packet that comes in, and tells no more than its size.
+pub(super) const RESTING: [&str; 3] = [ARRIVALS, RECEIPTS, POLLS];
+
+const ARRIVALS: &str = "tunnel_arrivals";
+const RECEIPTS: &str = "tunnel_receipts";
+
 const PART: &str = "encapsulation";
 
 /// Loaded while there is a tunnel.
@@ -21,11 +27,11 @@ pub(super) const PACKETS: [&ProbeSpec; 4] = [
     },
     &ProbeSpec {
         fields: &["packet"],
-        ..tp("tunnel_arrivals", "napi_gro_receive_entry", &[form("obs_tun_arrive", &[Ptr("sk_buff")])], PART)
+        ..tp(ARRIVALS, "napi_gro_receive_entry", &[form("obs_tun_arrive", &[Ptr("sk_buff")])], PART)
     },
     &ProbeSpec {
         fields: &["packet"],
-        ..tp("tunnel_receipts", "netif_receive_skb", &[form("obs_tun_receive", &[Ptr("sk_buff")])], PART)
+        ..tp(RECEIPTS, "netif_receive_skb", &[form("obs_tun_receive", &[Ptr("sk_buff")])], PART)
     },
     &ProbeSpec {
         fields: &["napi"],

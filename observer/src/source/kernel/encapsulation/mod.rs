@@ -52,8 +52,8 @@ impl Reader {
     pub fn read(&mut self, watched: &[Watched], coverage: &mut Coverage) -> Option<Encapsulation> {
         self.packets.keep(watched.iter().any(|w| w.tunnel), || packets::Packets::start(&self.options));
         self.crypto.keep(watched.iter().any(|w| w.wireguard), || crypto::Crypto::start(&self.options));
-        let packets = self.packets.read(coverage, "encapsulation", |packets| packets.read(watched));
-        let crypto = self.crypto.read(coverage, "encapsulation.crypto", crypto::Crypto::read);
+        let packets = self.packets.read(coverage, "encapsulation", |object, packets| packets.read(object, watched));
+        let crypto = self.crypto.read(coverage, "encapsulation.crypto", |_, crypto| crypto.read());
         let mut read = packets?;
         read.crypto = crypto;
         Some(read)
@@ -91,7 +91,7 @@ impl<T> Loaded<T> {
         &mut self,
         coverage: &mut Coverage,
         part: &str,
-        read: impl FnOnce(&mut T) -> std::io::Result<R>,
+        read: impl FnOnce(&mut Object, &mut T) -> std::io::Result<R>,
     ) -> Option<R> {
         match self {
             Self::Not => None,
@@ -102,7 +102,8 @@ impl<T> Loaded<T> {
             }
             Self::Works(loaded) => {
                 let (object, reader) = loaded.as_mut();
-                let value = super::keep(coverage, part, Some(reader), read);
+                let value =
+                    super::keep(coverage, part, Some((&mut *object, reader)), |(object, reader)| read(object, reader));
                 let probes = object.coverage();
                 let misses = probes.iter().filter_map(|p| Some((p, p.recursion_misses?)));
                 coverage

@@ -17,7 +17,7 @@ use crate::{
     source::kernel::{
         load::Object,
         maps::{Array, PerCpuArray, Table, zeroed},
-        tunnel_probes::{PACKETS, POLLS, XMIT},
+        tunnel_probes::{PACKETS, POLLS, RESTING, XMIT},
     },
 };
 
@@ -33,6 +33,10 @@ const MAX_POLLS: u32 = 8192;
 const ENOUGH: f64 = 2000.0;
 /// Packets of other interfaces that are looked at, and found to be of no tunnel, a second at most.
 const TOO_MUCH: f64 = 20_000.0;
+/// Packets a second from which on it costs too much to see each come in as well: about 1 % of a CPU.
+const MANY: f64 = 30_000.0;
+/// Readings that those probes rest then, between two in which they work.
+const REST: u32 = 9;
 /// One in so many at first, when it is not known how many there are.
 const EVERY_AT_FIRST: u32 = 16;
 /// Even the largest hosts see more often than every so many packets.
@@ -89,13 +93,13 @@ impl Packets {
             next: PerCpuArray::open(ebpf, "obs_tun_next")?,
             polls,
             told: HashMap::new(),
-            rate: Rate { every: EVERY_AT_FIRST, before: None },
+            rate: Rate { every: EVERY_AT_FIRST, before: None, packets: 0.0, rested: 0 },
             ended: 0,
         })
     }
 
     /// Tells the kernel side what to watch and reads what it has counted.
-    pub(super) fn read(&mut self, watched: &[Watched]) -> io::Result<Encapsulation> {
+    pub(super) fn read(&mut self, object: &mut Object, watched: &[Watched]) -> io::Result<Encapsulation> {
         self.tell(watched)?;
         let every = self.rate.every;
         let interfaces = self.interfaces()?;
@@ -107,6 +111,8 @@ impl Packets {
         if self.rate.adapt(samples(&interfaces), looked, Instant::now()) {
             self.every.set(0, &self.rate.every)?;
         }
+        let rest = self.rate.rests();
+        RESTING.iter().for_each(|probe| object.rest(probe, rest));
         Ok(Encapsulation {
             every,
             interfaces,
@@ -197,6 +203,10 @@ fn samples(interfaces: &[Interface]) -> u64 {
 struct Rate {
     every: u32,
     before: Option<(Instant, u64, u64)>,
+    /// Packets a second that were sent or received last, those of other interfaces included.
+    packets: f64,
+    /// Readings during which probes have rested.
+    rested: u32,
 }
 
 impl Rate {
@@ -211,9 +221,18 @@ impl Rate {
         let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds * f64::from(self.every);
         let wanted = (rate(samples, old_samples) / ENOUGH).max(rate(looked, old_looked) / TOO_MUCH);
         let every = wanted.clamp(1.0, f64::from(EVERY_AT_MOST)) as u32;
+        self.packets = rate(looked, old_looked);
         let changed = every != self.every;
         self.every = every;
         changed
+    }
+
+    /// True if the probes of what comes in are to rest until the next reading: where there are many packets they work in one
+    /// interval of some.
+    fn rests(&mut self) -> bool {
+        let rest = self.packets > MANY && self.rested < REST;
+        self.rested = if rest { self.rested + 1 } else { 0 };
+        rest
     }
 }
 
@@ -227,12 +246,21 @@ mod tests {
             rate.adapt(samples, looked, begin + Duration::from_secs(seconds));
             rate.every
         };
-        let mut rate = Rate { every: 16, before: None };
+        let mut rate = Rate { every: 16, before: None, packets: 0.0, rested: 0 };
         assert_eq!(at(0, 0, 0, &mut rate), 16, "nothing is known yet");
         assert_eq!(at(1, 62_500, 62_500, &mut rate), 500, "a million packets a second");
         assert_eq!(at(2, 62_500, 62_500, &mut rate), 1, "none");
         assert_eq!(at(3, 62_500, 1_062_500, &mut rate), 50, "a million that are of no tunnel");
         assert_eq!(at(4, 0, 1_062_500, &mut rate), 1, "an interface is gone");
         assert_eq!(at(5, u64::MAX, u64::MAX, &mut rate), EVERY_AT_MOST);
+    }
+
+    #[test]
+    fn where_there_are_many_packets_some_probes_rest_most_of_the_time() {
+        let mut busy = Rate { every: 1, before: None, packets: MANY * 2.0, rested: 0 };
+        let rests: Vec<bool> = (0..20).map(|_| busy.rests()).collect();
+        assert_eq!(rests.iter().filter(|rest| !**rest).count(), 2, "{rests:?}");
+        let mut quiet = Rate { packets: MANY / 2.0, ..busy };
+        assert!(!quiet.rests());
     }
 }
