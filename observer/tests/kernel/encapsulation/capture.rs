@@ -47,11 +47,15 @@ impl Capture {
     /// VXLAN packets that went out since the last call, the last one of each by the source port of the TCP inside.
     pub(super) fn vxlan(&self, into: &mut HashMap<u16, Seen>) {
         let mut buffer = vec![0; 1 << 17];
-        // SAFETY: the buffer is as long as it says.
-        while let len @ 1.. =
-            unsafe { libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) }
-        {
-            if let Some((port, seen)) = vxlan(&buffer[..len as usize]) {
+        loop {
+            let (fd, to) = (self.socket.as_raw_fd(), buffer.as_mut_ptr());
+            // SAFETY: the buffer is as long as it says.
+            let len = unsafe { libc::recv(fd, to.cast(), buffer.len(), 0) };
+            // Nothing more is there.
+            let Some(frame) = usize::try_from(len).ok().filter(|len| *len > 0).and_then(|len| buffer.get(..len)) else {
+                return;
+            };
+            if let Some((port, seen)) = vxlan(frame) {
                 into.insert(port, seen);
             }
         }

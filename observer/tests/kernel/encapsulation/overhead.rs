@@ -28,7 +28,7 @@ fn sampled(reader: &mut Reader, bed: &Bed, port: Option<u16>) -> Interface {
 }
 
 /// Sees what a kind adds; false where the kernel has no such tunnel.
-fn adds(reader: &mut Reader, kind: Kind, outside: Outside, options: &[&str], port: Option<u16>, bytes: u64) -> bool {
+fn adds(reader: &mut Reader, kind: &Kind, outside: Outside, options: &[&str], port: Option<u16>, bytes: u64) -> bool {
     let Some(bed) = Bed::new(kind.clone(), outside, options) else { return false };
     let tunnel = sampled(reader, &bed, port);
     // What comes next may be in a namespace of the same number.
@@ -43,8 +43,8 @@ fn vxlan_adds_what_its_headers_have() {
     needs_root!("vxlan_adds_what_its_headers_have");
     let options = ["vxlan", "id", "7", "local", "LOCAL", "remote", "REMOTE", "dstport", "4789"];
     let mut reader = reader();
-    let v4 = adds(&mut reader, Kind::Vxlan, Outside::V4, &options, Some(PORT), 50);
-    if !(v4 && adds(&mut reader, Kind::Vxlan, Outside::V6, &options, Some(PORT), 70)) {
+    let v4 = adds(&mut reader, &Kind::Vxlan, Outside::V4, &options, Some(PORT), 50);
+    if !(v4 && adds(&mut reader, &Kind::Vxlan, Outside::V6, &options, Some(PORT), 70)) {
         skipped("vxlan_adds_what_its_headers_have", "no VXLAN here");
     }
 }
@@ -68,7 +68,7 @@ fn tunnels_without_ciphers_add_what_their_headers_have() {
         (Kind::Ip6tnl, Outside::V6, with("ip6tnl", &["mode", "any", "encaplimit", "none"]), None, 40),
         (Kind::Ip6tnl, Outside::V6, with("ip6tnl", &["mode", "any"]), None, 48),
     ] {
-        seen += u32::from(adds(&mut reader, kind, outside, &options, port, bytes));
+        seen += u32::from(adds(&mut reader, &kind, outside, &options, port, bytes));
     }
     if seen == 0 {
         skipped("tunnels_without_ciphers_add_what_their_headers_have", "this kernel has none of them");
