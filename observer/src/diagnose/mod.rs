@@ -27,6 +27,7 @@ mod testing;
 pub mod thresholds;
 mod tmpfs_growth;
 mod trapped_memory;
+pub mod tunnel;
 mod unexplained_memory;
 mod watermark_boost;
 mod zombie_cgroups;
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use thresholds::{Configured, Thresholds};
 
 use crate::{
-    model::{Model, tcp::Connection},
+    model::{Model, tcp::Connection, tunnel::Tunnel},
     snapshot::Name,
 };
 
@@ -63,6 +64,12 @@ pub const RULES: &[Rule] = &[
     oom_disagreement::RULE,
     retransmissions::RULE,
     flow_limits::RULE,
+    tunnel::black_hole::RULE,
+    tunnel::fragments::RULE,
+    tunnel::drops::RULE,
+    tunnel::rps_off::RULE,
+    tunnel::one_core::RULE,
+    tunnel::mtu::RULE,
 ];
 
 /// A rule.
@@ -202,6 +209,8 @@ pub struct Diagnosis {
     pub undecided: Vec<Undecided>,
     /// What limits each open connection, in the order of the model's list.
     pub flows: Vec<flow::Verdict>,
+    /// What limits each tunnel, in the order of the model's list.
+    pub tunnels: Vec<tunnel::Verdict>,
     /// The thresholds that it rests on, where they are not the default ones.
     pub configured: Configured,
 }
@@ -210,6 +219,11 @@ impl Diagnosis {
     /// What limits the connection at that place of the model's list.
     pub fn flow(&self, place: usize, connection: &Connection) -> Option<&flow::Verdict> {
         self.flows.get(place).filter(|verdict| verdict.is_of(connection))
+    }
+
+    /// What limits a tunnel of the model.
+    pub fn tunnel(&self, tunnel: &Tunnel) -> Option<&tunnel::Verdict> {
+        self.tunnels.iter().find(|verdict| verdict.is_of(tunnel))
     }
 }
 
@@ -239,6 +253,7 @@ pub fn diagnose(models: &[Model], thresholds: &Thresholds) -> Diagnosis {
             }
         }
     }
+    diagnosis.tunnels = tunnel::verdicts(&window);
     diagnosis.findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     diagnosis
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use super::flow;
+use super::{flow, tunnel};
 use crate::snapshot::Name;
 
 /// The thresholds of all rules that have any to be changed.
@@ -13,12 +13,15 @@ use crate::snapshot::Name;
 pub struct Thresholds {
     /// What limits a connection.
     pub flow: flow::Thresholds,
+    /// What limits a tunnel.
+    pub tunnel: tunnel::Thresholds,
     /// The file that they come from; `None` if no file was read.
     pub file: Option<Name>,
 }
 
 /// The thresholds that hold where nothing else is said.
-pub(super) static DEFAULTS: Thresholds = Thresholds { flow: flow::Thresholds::DEFAULT, file: None };
+pub(super) static DEFAULTS: Thresholds =
+    Thresholds { flow: flow::Thresholds::DEFAULT, tunnel: tunnel::Thresholds::DEFAULT, file: None };
 
 /// What is known of one threshold.
 #[derive(Debug, Clone)]
@@ -62,7 +65,7 @@ impl Threshold {
 
 impl Thresholds {
     /// Every threshold, table by table.
-    pub const TABLES: &[&[Threshold]] = &[flow::Thresholds::ALL];
+    pub const TABLES: &[&[Threshold]] = &[flow::Thresholds::ALL, tunnel::Thresholds::ALL];
 
     /// The thresholds that are not as they are by default.
     pub fn changed(&self) -> impl Iterator<Item = Changed> {

@@ -35,7 +35,7 @@ pub(super) fn assign(tunnels: &mut [Tunnel], open: &Open) {
 
 /// The interfaces that a connection's packets are known to pass.
 fn interfaces(connection: &Connection) -> impl Iterator<Item = u32> {
-    [connection.now.rx_ifindex].into_iter().flatten()
+    [connection.now.tx_ifindex, connection.now.rx_ifindex].into_iter().flatten()
 }
 
 impl Carried {

@@ -54,6 +54,10 @@ pub struct Tunnel {
     pub netns: u64,
     /// What that namespace is called, if it has a name; else the process that is in it.
     pub namespace: Option<Name>,
+    /// True if observer is in that namespace.
+    pub own: bool,
+    /// A process that is in it.
+    pub process: Option<Owner>,
     /// Index of its interface; `None` for IPsec policies without one.
     pub ifindex: Option<u32>,
     /// Name of its interface, or the policy's ends.
@@ -66,6 +70,8 @@ pub struct Tunnel {
     pub underlay_netns: u64,
     /// For a tun or tap device: who made it.
     pub holder: Option<Owner>,
+    /// Peers beyond the limit of a snapshot.
+    pub peers_not_listed: u64,
     /// Its interface; `None` without one.
     pub link: Option<Link>,
     /// What goes through it, without what it adds: as its interface counts, without one as its security associations do.

@@ -18,8 +18,8 @@ const GENEVE: u32 = 8;
 /// RFC 2784, and what each option of RFC 2890 adds.
 const GRE: u32 = 4;
 const GRE_OPTION: u32 = 4;
-/// An index and the type of a mirror session, version 2 of the header.
-const ERSPAN: u32 = 12;
+/// Header of generic UDP encapsulation without options.
+const GUE: u32 = 4;
 /// Type, receiver, counter and authentication tag of a data message.
 const WIREGUARD: u32 = 32;
 /// Data is padded to this.
@@ -70,14 +70,25 @@ impl Nominal {
         let options =
             [outer.checksum, outer.key, outer.sequence].iter().map(|on| u32::from(*on) * GRE_OPTION).sum::<u32>();
         let limit = if outer.encap_limit { ENCAP_LIMIT } else { 0 };
-        let wrapped = if outer.udp { UDP } else { 0 };
+        let wrapped = match (outer.udp, outer.gue) {
+            (true, true) => UDP + GUE,
+            (true, false) => UDP,
+            (false, _) => 0,
+        };
+        let ethernet = if outer.layer3 { 0 } else { ETHERNET };
+        // Version 0 has no header of its own, and no sequence number.
+        let session = match outer.erspan_version {
+            Some(0) => 0,
+            Some(2) => GRE_OPTION + 12,
+            _ => GRE_OPTION + 8,
+        };
         Some(match tunnel.kind {
-            Kind::Vxlan => Self::fixed(over + UDP + VXLAN + ETHERNET),
-            Kind::Geneve => Self::fixed(over + UDP + GENEVE + ETHERNET),
+            Kind::Vxlan => Self::fixed(over + UDP + VXLAN + ethernet),
+            Kind::Geneve => Self::fixed(over + UDP + GENEVE + ethernet),
             Kind::Bareudp => Self::fixed(over + UDP),
             Kind::Gre | Kind::Ip6gre => Self::fixed(over + GRE + options + limit + wrapped),
             Kind::Gretap | Kind::Ip6gretap => Self::fixed(over + GRE + options + limit + wrapped + ETHERNET),
-            Kind::Erspan | Kind::Ip6erspan => Self::fixed(over + GRE + GRE_OPTION + ERSPAN + limit + ETHERNET),
+            Kind::Erspan | Kind::Ip6erspan => Self::fixed(over + GRE + session + limit + ETHERNET),
             Kind::Ipip | Kind::Sit | Kind::Ip6tnl => Self::fixed(over + limit + wrapped),
             Kind::Wireguard => {
                 let least = over + UDP + WIREGUARD;
@@ -136,6 +147,9 @@ mod tests {
         assert_eq!(nominal(Kind::Ip6gretap, SIX, plain()).0, 58);
         assert_eq!(nominal(Kind::Ipip, FOUR, plain()).0, 20);
         assert_eq!(nominal(Kind::Sit, FOUR, Outer { udp: true, ..plain() }).0, 28);
+        assert_eq!(nominal(Kind::Ipip, FOUR, Outer { udp: true, gue: true, ..plain() }).0, 32);
+        assert_eq!(nominal(Kind::Vxlan, FOUR, Outer { layer3: true, ..plain() }).0, 36);
+        assert_eq!(nominal(Kind::Erspan, FOUR, Outer { erspan_version: Some(2), ..plain() }).0, 54);
         assert_eq!(nominal(Kind::Ip6tnl, SIX, Outer { encap_limit: true, ..plain() }).0, 48);
         assert_eq!(nominal(Kind::Wireguard, FOUR, plain()), (60, 75));
         assert_eq!(nominal(Kind::Wireguard, SIX, plain()), (80, 95));
