@@ -69,6 +69,7 @@ pub const RULES: &[Rule] = &[
     tunnel::drops::RULE,
     tunnel::rps_off::RULE,
     tunnel::one_core::RULE,
+    tunnel::offload::RULE,
     tunnel::mtu::RULE,
 ];
 

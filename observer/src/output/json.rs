@@ -89,6 +89,8 @@ struct Parts<'a> {
     links: Part<'a, Option<Vec<crate::model::link::Link>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnels: Part<'a, Option<crate::model::tunnel::Tunnels>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel_verdicts: Part<'a, Vec<crate::diagnose::tunnel::Verdict>>,
 }
 
 #[derive(Serialize)]
@@ -130,6 +132,7 @@ impl<'a> Parts<'a> {
             flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),
             tunnels: part(&model.tunnels, any_of(&[Section::Tunnels])),
+            tunnel_verdicts: part(&diagnosis.tunnels, any_of(&[Section::Tunnels])),
         }
     }
 }

@@ -82,6 +82,34 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Its name, as in a document.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
+            Self::Gre => "gre",
+            Self::Gretap => "gretap",
+            Self::Ip6gre => "ip6gre",
+            Self::Ip6gretap => "ip6gretap",
+            Self::Erspan => "erspan",
+            Self::Ip6erspan => "ip6erspan",
+            Self::Ipip => "ipip",
+            Self::Sit => "sit",
+            Self::Ip6tnl => "ip6tnl",
+            Self::Wireguard => "wireguard",
+            Self::Xfrm => "xfrm",
+            Self::Vti => "vti",
+            Self::Vti6 => "vti6",
+            Self::Ipsec => "ipsec",
+            Self::Tun => "tun",
+            Self::Tap => "tap",
+            Self::Bareudp => "bareudp",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Outer packets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

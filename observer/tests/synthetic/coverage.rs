@@ -30,6 +30,7 @@ const SOURCES: &[&str] = &[
     Source::SNMP,
     Source::NETSTAT,
     Source::LINKS,
+    Source::NETWORK,
 ];
 
 fn probes(state: impl Fn(&str) -> ProbeState) -> Vec<Probe> {

@@ -8,6 +8,7 @@ mod memory;
 mod network;
 mod oom;
 mod reclaim;
+mod tunnels;
 mod users;
 
 use observer::snapshot::{Host, Name, Snapshot, Stamp};
@@ -118,8 +119,8 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         cpus: Some(network::cpus(n)),
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
-        network: None,
-        encapsulation: None,
+        network: Some(tunnels::network(n, names)),
+        encapsulation: Some(tunnels::encapsulation(n)),
         coverage: coverage::of_much(),
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod drops;
 pub(super) mod fragments;
 pub(super) mod mtu;
 mod observed;
+pub(super) mod offload;
 pub(super) mod one_core;
 pub(super) mod rps_off;
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub enum Limit {
     ReceiveSteering,
     /// One processor is busy with packets, the others are not.
     OneCore,
+    /// A processor cuts large packets that the interface below could cut.
+    Offload,
     /// Its interface takes packets that do not fit into the underlay's.
     Mtu,
 }
@@ -65,6 +68,7 @@ impl Limit {
         Self::Drops,
         Self::ReceiveSteering,
         Self::OneCore,
+        Self::Offload,
         Self::Mtu,
     ];
 
@@ -79,6 +83,7 @@ impl Limit {
             Self::Drops => "drops",
             Self::ReceiveSteering => "receive_steering",
             Self::OneCore => "one_core",
+            Self::Offload => "offload",
             Self::Mtu => "mtu",
         }
     }
@@ -94,6 +99,7 @@ impl Limit {
             Self::Drops => "drops",
             Self::ReceiveSteering => "one receive CPU",
             Self::OneCore => "one CPU",
+            Self::Offload => "no offload",
             Self::Mtu => "MTU too large",
         }
     }
@@ -196,8 +202,15 @@ pub(super) struct Check {
 
 /// Every check, in the order in which they decide the verdict: first what loses packets, then what is slow, then what may
 /// become a fault.
-const CHECKS: &[&Check] =
-    &[&black_hole::CHECK, &fragments::CHECK, &drops::CHECK, &rps_off::CHECK, &one_core::CHECK, &mtu::CHECK];
+const CHECKS: &[&Check] = &[
+    &black_hole::CHECK,
+    &fragments::CHECK,
+    &drops::CHECK,
+    &rps_off::CHECK,
+    &one_core::CHECK,
+    &offload::CHECK,
+    &mtu::CHECK,
+];
 
 /// Judges every tunnel of the newest model, in its order.
 pub fn verdicts(window: &Window<'_>) -> Vec<Verdict> {

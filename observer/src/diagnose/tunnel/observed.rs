@@ -34,6 +34,8 @@ pub(super) struct CpuShare {
     pub(super) packets: f64,
     /// Times that it stopped with packets left.
     pub(super) squeezed: f64,
+    /// Share of the polls of its busiest device that used their whole budget; `None` where polls are not counted.
+    pub(super) full_polls: Option<f64>,
     /// Packets that another processor gave it.
     pub(super) steered: f64,
 }
@@ -122,8 +124,15 @@ impl<'a> Observed<'a> {
             softirq: mean(|c| c.usage.softirq_ratio)?,
             packets: mean(|c| c.usage.packets).unwrap_or(0.0),
             squeezed: mean(|c| c.usage.time_squeeze).unwrap_or(0.0),
+            full_polls: self.full_polls(number),
             steered: mean(|c| c.usage.received_rps).unwrap_or(0.0),
         })
+    }
+
+    /// Polls of the device with the most packets on a processor, in the newest interval.
+    fn full_polls(&self, cpu: u32) -> Option<f64> {
+        let polls = self.newest.tunnels.as_ref()?.polls.as_ref()?;
+        polls.iter().find(|p| p.cpu == cpu && p.packets.is_some_and(|n| n > 0.0))?.full_ratio
     }
 
     pub(super) fn shares(&self) -> Shares {

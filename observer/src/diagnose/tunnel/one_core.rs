@@ -26,10 +26,20 @@ fn look(o: &Observed<'_>, t: &Thresholds) -> Seen {
         return Seen::Lacks("time of each processor in soft interrupts (/proc/stat)".into());
     };
     let Some(others) = median_of_others(&cpus) else { return Seen::Quiet };
-    if busiest.softirq < t.cpu_busy || others >= t.other_cpus || busiest.squeezed <= 0.0 || !is_its_work(o, &cpus, t) {
+    let left = busiest.squeezed > 0.0 || busiest.full_polls.is_some_and(|share| share >= t.full_polls);
+    if busiest.softirq < t.cpu_busy || others >= t.other_cpus || !left || !is_its_work(o, &cpus, t) {
         return Seen::Quiet;
     }
-    let evidence = cpu_evidence(busiest, others, o.seconds);
+    let mut evidence = cpu_evidence(busiest, others, o.seconds);
+    if let Some(share) = busiest.full_polls {
+        evidence.push(Evidence::new("polls that used their whole budget", units::percent(share), "napi:napi_poll"));
+    }
+    let crypto = o.newest.tunnels.iter().filter_map(|t| t.crypto.as_ref()).flatten();
+    let cipher = |c: &crate::model::tunnel::CryptoRate| c.busy_ratio.is_some_and(|share| share >= 0.01);
+    evidence.extend(crypto.filter(|c| cipher(c)).take(4).map(|c| {
+        let what = format!("{} on CPU {}", c.now.function, c.now.cpu);
+        Evidence::new(what, units::or_unknown(c.busy_ratio, units::percent), "workqueue:workqueue_execute_start, _end")
+    }));
     let rate = o.rate(|t| Some(t.inner.bytes())).unwrap_or(0.0);
     let ceiling = Ceiling {
         bytes_per_second: rate / busiest.softirq,

@@ -77,5 +77,6 @@ fn look(o: &Observed<'_>, t: &Thresholds) -> Seen {
 /// True if the tunnel's packets come in one outer flow.
 fn is_single(o: &Observed<'_>) -> bool {
     let busy = o.tunnel.peers.iter().filter(|p| p.rx.is_none_or(|rx| rx > 0.0)).count();
-    busy <= 1 && (is_one_flow(&o.tunnel.kind) || o.tunnel.flows.len() <= 1)
+    let seen = o.tunnel.samples.as_ref().map_or(0, |s| s.outer_flows);
+    busy <= 1 && seen <= 2 && (is_one_flow(&o.tunnel.kind) || o.tunnel.flows.len() <= 1)
 }

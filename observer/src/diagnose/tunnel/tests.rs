@@ -8,6 +8,7 @@ use crate::{
     snapshot::{
         Snapshot,
         cpu::{Cpu, CpuTimes, Cpus, Softnet},
+        encapsulation::{Encapsulation, Interface, Packets},
         tcp::{Owner, Socket, TcpInfo},
         tunnel::Kind,
     },
@@ -60,7 +61,11 @@ fn cpus(second: u64, softirq: f64, steered: u64) -> Option<Cpus> {
 
 #[test]
 fn a_healthy_tunnel_has_no_limit_and_its_shares_are_shown() {
-    let models = host(|s, second| s.cpus = cpus(second, 0.3, 0));
+    let models = host(|s, second| {
+        s.cpus = cpus(second, 0.3, 0);
+        let interfaces = vec![Interface { device: (NETNS, TUNNEL), ..Interface::default() }];
+        s.encapsulation = Some(Encapsulation { interfaces, ..Encapsulation::default() });
+    });
     let v = verdict(&models);
     assert_eq!((v.limit, &v.signs[..], &v.unknown[..]), (Limit::None, &[][..], &[][..]), "{v:#?}");
     assert_eq!((v.shares.drops, v.shares.fragments, v.shares.busiest_cpu), (Some(0.0), Some(0.0), Some(0.3)));
@@ -109,7 +114,7 @@ fn fragments_are_the_tunnels_only_where_its_packets_do_not_fit() {
     let unknown = host(|s, _| namespace(s).ip = None);
     assert_eq!(
         verdict(&unknown).unknown.iter().map(|l| l.limit).collect::<Vec<_>>(),
-        [Limit::Fragments, Limit::ReceiveSteering, Limit::OneCore]
+        [Limit::Fragments, Limit::ReceiveSteering, Limit::OneCore, Limit::Offload]
     );
 }
 
@@ -195,6 +200,36 @@ fn a_single_outer_flow_on_one_processor_without_steering() {
         s.tcp.sockets.as_mut().unwrap().list.push(other);
     });
     assert_eq!(verdict(&many).limit, Limit::None, "VXLAN spreads its connections over ports");
+}
+
+#[test]
+fn large_packets_that_leave_cut_are_a_matter_of_offloads() {
+    let sampled = |kind: Kind, large_below: u64| {
+        host(move |s, second| {
+            tunnel(s).kind = kind.clone();
+            let packets = |large| Packets {
+                packets: second * 100,
+                large: second * large,
+                segments: second * 4000,
+                bytes: second * 100 * 60_000,
+            };
+            let interface = Interface {
+                device: (NETNS, TUNNEL),
+                tunnel: true,
+                entered: packets(90),
+                left: packets(large_below),
+                ..Interface::default()
+            };
+            s.encapsulation = Some(Encapsulation { interfaces: vec![interface], ..Encapsulation::default() });
+        })
+    };
+    let v = verdict(&sampled(Kind::Vxlan, 0));
+    assert_eq!(v.limit, Limit::Offload, "{v:#?}");
+    assert_eq!(v.signs[0].severity, Severity::Info);
+    assert!(v.signs[0].advice[0].contains("ethtool -K eth0 tx-udp_tnl-segmentation on"), "{v:#?}");
+    assert_eq!(verdict(&sampled(Kind::Vxlan, 90)).limit, Limit::None);
+    let wireguard = verdict(&sampled(Kind::Wireguard, 0));
+    assert!(wireguard.signs.iter().all(|s| s.limit != Limit::Offload), "it cannot be otherwise");
 }
 
 #[test]

@@ -31,6 +31,10 @@ thresholds! {
         receive_cpu_share: f64 = 0.9, 0.0 to 1.0;
         /// Packets of a tunnel for each packet that the processors take from which the tunnel is what they work on.
         tunnel_share: f64 = 0.1, 0.0 to 1.0;
+        /// Share of the packets that enter a tunnel that are large from which it matters who cuts them.
+        large_share: f64 = 0.5, 0.0 to 1.0;
+        /// Share of a device's polls that used their whole budget from which its processor is left with packets.
+        full_polls: f64 = 0.5, 0.0 to 1.0;
         /// Time-outs in a row from which a connection without progress is stuck.
         dead_backoff: u32 = 2, 1 to 15;
     }

@@ -1,6 +1,6 @@
 //! The parts of a snapshot that belong to a tunnel.
 
-use super::{Peer, Qdisc, Tunnel, drops, growth, peer, totals::Traffic};
+use super::{Peer, Qdisc, Samples, Tunnel, drops, growth, peer, totals::Traffic};
 use crate::{
     model::{
         interval::{Interval, sort_descending},
@@ -102,6 +102,7 @@ impl<'a> Host<'a> {
             fragments,
             fragments_in_interval,
             reassembled_in_interval,
+            samples: now.ifindex.and_then(|i| Samples::of(self, (netns, i))),
             flows: Vec::new(),
         };
         tunnel.drops = drops::all(self, &tunnel);

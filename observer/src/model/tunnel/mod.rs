@@ -6,6 +6,7 @@ mod esp;
 mod host;
 mod overhead;
 mod peer;
+mod samples;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use carried::Carried;
 pub use drops::{Dropped, Qdisc, Stage};
 pub use overhead::Nominal;
 pub use peer::{Budget, Peer};
+pub use samples::{CryptoRate, PollRate, Samples};
 pub use totals::Traffic;
 
 use super::{
@@ -41,6 +43,10 @@ pub struct Tunnels {
     pub outside: Option<Traffic>,
     /// Traffic that tunnels carry, those alone whose outer packets go through no further tunnel.
     pub carried: Option<Traffic>,
+    /// Polls of network devices by device and CPU, most packets first; `None` where they are not counted.
+    pub polls: Option<Vec<PollRate>>,
+    /// Work of ciphers by function and CPU, most time first; `None` where it is not counted.
+    pub crypto: Option<Vec<CryptoRate>>,
     /// Network namespaces whose tunnels were read.
     pub namespaces: u64,
     /// Network namespaces that were found and whose tunnels could not be read.
@@ -90,6 +96,8 @@ pub struct Tunnel {
     pub fragments_in_interval: Option<u64>,
     /// Packets that were put together from fragments in the interval, in the underlay's namespace.
     pub reassembled_in_interval: Option<u64>,
+    /// What sampled packets tell; `None` where none are sampled.
+    pub samples: Option<Samples>,
     /// Open connections that go through it, in the order of the list of connections.
     pub flows: Vec<Carried>,
 }
@@ -108,6 +116,18 @@ impl Tunnel {
     /// True if it is the same tunnel as another model's.
     pub fn is(&self, other: &Self) -> bool {
         self.netns == other.netns && self.ifindex == other.ifindex && self.name == other.name
+    }
+
+    /// The word for its kind.
+    pub const fn kind_name(&self) -> &'static str {
+        self.kind.label()
+    }
+
+    /// Its kind, and what tells it from others of that kind.
+    pub fn format_words(&self) -> String {
+        let id = self.outer.id.map_or(String::new(), |id| format!(", id {id}"));
+        let port = self.outer.port.map_or(String::new(), |port| format!(", port {port}"));
+        format!("{}{id}{port}", self.kind_name())
     }
 
     /// Packets lost in one place.
@@ -147,6 +167,8 @@ impl Tunnels {
             outside: totals::outside(&host),
             carried: totals::carried(&list),
             list,
+            polls: samples::polls(&host),
+            crypto: samples::crypto(&host),
             namespaces: read,
             namespaces_not_read: unread,
         })

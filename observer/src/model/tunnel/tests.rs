@@ -7,6 +7,7 @@ use crate::{
     snapshot::{
         Name, Snapshot,
         cpu::{Cpu, Cpus, Softnet},
+        encapsulation::{CryptoWork, Encapsulation, Flow, Header, Interface, Polls},
         tunnel::{Kind, Peer, Route, State, Tunnel as Read, Xfrm},
     },
 };
@@ -166,4 +167,65 @@ fn namespaces_that_were_not_read_are_told() {
     assert_eq!((tunnels.namespaces, tunnels.namespaces_not_read, tunnels.carried), (0, 3, None));
     now.network = None;
     assert!(Model::new(&now, None).tunnels.is_none());
+}
+
+#[test]
+fn samples_are_those_of_the_interval_and_tell_of_connections_behind_a_bridge() {
+    let sampled = |second: u64| {
+        let mut s = vxlan(second);
+        let inner = Header {
+            protocol: 6,
+            source: ([10, 0, 0, 1].into(), 40_000),
+            destination: ([10, 0, 0, 2].into(), 443),
+            tos: 0,
+            ttl: 64,
+            dont_fragment: true,
+        };
+        let flow = Flow {
+            tunnel: (NETNS, TUNNEL),
+            cookie: Some(77),
+            hash: None,
+            inner,
+            outer: Some(Header { protocol: 17, ..inner }),
+            leaves_by: Some((NETNS, ETH0)),
+            seen_ns: 0,
+            joined_ns: None,
+            sampled: 1,
+            joined: 1,
+        };
+        let interface = Interface {
+            device: (NETNS, TUNNEL),
+            tunnel: true,
+            sized: second * 10,
+            inner_bytes: second * 10_000,
+            outer_bytes: second * 10_500,
+            ..Interface::default()
+        };
+        let polls = Polls { cpu: 1, polls: second * 100, full: second * 75, packets: second * 6400, device: None };
+        let work = CryptoWork {
+            function: "wg_packet_encrypt_worker".into(),
+            cpu: 1,
+            ns: second * 250_000_000,
+            ..CryptoWork::default()
+        };
+        s.encapsulation = Some(Encapsulation {
+            every: 64,
+            interfaces: vec![interface],
+            flows: vec![flow],
+            polls: Some(vec![polls]),
+            crypto: Some(vec![work]),
+            ..Encapsulation::default()
+        });
+        // The connection is of a container: its own interface is a veth.
+        let socket = &mut s.tcp.sockets.as_mut().unwrap().list[0];
+        (socket.netns, socket.rx_ifindex) = (NETNS + 1, Some(2));
+        s
+    };
+    let tunnels = after(&sampled(1), &sampled(2));
+    assert_eq!(tunnels.polls.as_ref().map(|p| p[0].full_ratio), Some(Some(0.75)));
+    assert_eq!(tunnels.crypto.as_ref().map(|c| c[0].busy_ratio), Some(Some(0.25)));
+    let t = only(tunnels);
+    let samples = t.samples.as_ref().unwrap();
+    assert_eq!((samples.overhead_bytes, samples.outer_flows), (Some(50.0), 1));
+    assert_eq!(t.flows.iter().map(|f| (f.netns, f.cookie)).collect::<Vec<_>>(), [(NETNS + 1, 77)]);
 }

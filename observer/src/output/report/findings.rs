@@ -14,7 +14,8 @@ pub(super) fn write(out: &mut String, page: &Page<'_>, diagnosis: &Diagnosis) {
         out.push_str(&format!("  {}\n", page.style.paint(Paint::Good, text)));
     }
     diagnosis.findings.iter().for_each(|f| finding(out, page, f));
-    diagnosis.undecided.iter().for_each(|u| undecided(out, page, u));
+    let same = |a: &Undecided, b: &Undecided| a.lacks == b.lacks && a.reason == b.reason;
+    diagnosis.undecided.chunk_by(same).for_each(|alike| undecided(out, page, alike));
     if let Some(sentence) = diagnosis.configured.sentence() {
         page.style.paragraph(out, "  ", 4, &sentence);
     }
@@ -35,8 +36,12 @@ fn finding(out: &mut String, page: &Page<'_>, finding: &Finding) {
     finding.advice.iter().for_each(|advice| page.style.paragraph(out, "    -> ", 7, advice));
 }
 
-fn undecided(out: &mut String, page: &Page<'_>, undecided: &Undecided) {
-    let reason = undecided.reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
-    let text = format!("{} cannot tell, it lacks {}{reason}", undecided.rule, undecided.lacks);
+/// Rules that lack the same for the same reason.
+fn undecided(out: &mut String, page: &Page<'_>, alike: &[Undecided]) {
+    let Some(first) = alike.first() else { return };
+    let rules: Vec<_> = alike.iter().map(|u| u.rule).collect();
+    let lacks = if alike.len() == 1 { "it lacks" } else { "they lack" };
+    let reason = first.reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
+    let text = format!("{} cannot tell, {lacks} {}{reason}", rules.join(", "), first.lacks);
     page.style.paragraph(out, "  ? ", 4, &text);
 }

@@ -1,15 +1,14 @@
-//! Tunnels, as their interfaces show them, and what they do not show.
+//! Interfaces, and tunnels as their interfaces alone show them where nothing else was read.
 
-use super::{Page, name};
+use super::super::{Page, name};
 use crate::{
     model::link::Link,
     output::text::{Column, Cut, Paint, Table},
-    snapshot::coverage::Source,
     units,
 };
 
 /// `IFLA_INFO_KIND` of interfaces that carry packets inside others.
-pub(super) const KINDS: &[&str] = &[
+const KINDS: &[&str] = &[
     "amt",
     "bareudp",
     "erspan",
@@ -37,23 +36,18 @@ pub(super) const KINDS: &[&str] = &[
 
 /// What an interface's counters cannot tell.
 const LIMITS: &str = "Seen: the kernel's counters of the tunnel interfaces in observer's own network namespace. Not seen: \
-    tunnels of other namespaces, IPsec without an interface, and which inner connection a packet belongs to.";
+    tunnels of other namespaces, IPsec without an interface, peers, routes, and which connection a packet belongs to.";
 
-pub(super) fn write(out: &mut String, page: &Page<'_>) {
-    page.title(out, "TUNNELS");
-    let Some(links) = &page.model.links else {
-        return page.not_read(out, "interfaces", Source::LINKS);
-    };
-    let tunnels: Vec<&Link> =
-        links.iter().filter(|l| l.now.kind.as_ref().is_some_and(|k| KINDS.contains(&k.as_str()))).collect();
+/// Tunnel interfaces of observer's own namespace. False if there is none.
+pub(super) fn tunnels(out: &mut String, page: &Page<'_>) -> bool {
+    let is_tunnel = |l: &&Link| l.now.kind.as_ref().is_some_and(|k| KINDS.contains(&k.as_str()));
+    let tunnels: Vec<&Link> = page.model.links.iter().flatten().filter(is_tunnel).collect();
     if tunnels.is_empty() {
-        out.push_str("  no tunnel interface in this network namespace\n");
-    } else {
-        interfaces(out, page, &tunnels);
+        return false;
     }
-    if page.detailed || !tunnels.is_empty() {
-        page.style.paragraph(out, "  ", 2, LIMITS);
-    }
+    interfaces(out, page, &tunnels);
+    page.style.paragraph(out, "  ", 2, LIMITS);
+    true
 }
 
 const INTERFACES: &[Column] = &[
@@ -68,7 +62,7 @@ const INTERFACES: &[Column] = &[
 ];
 
 /// A table of interfaces. Bad is what was dropped or had an error, both ways.
-pub(super) fn interfaces(out: &mut String, page: &Page<'_>, links: &[&Link]) {
+pub(in crate::output::report) fn interfaces(out: &mut String, page: &Page<'_>, links: &[&Link]) {
     let mut table = Table::new(INTERFACES);
     for l in links.iter().take(page.rows()) {
         let packets = l.rx_packets_rate.zip(l.tx_packets_rate).map(|(rx, tx)| rx + tx);
