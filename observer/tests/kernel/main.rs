@@ -45,4 +45,5 @@ mod tcp_sockets;
 mod tcp_ss;
 mod throttles;
 mod tunnel_sources;
+mod tunnels;
 mod vanish;

@@ -143,6 +143,7 @@ pub const KEYMAP: &[Binding] = &[
     row(&[letter('5')], Action::Pane(4), "free pages and fragmentation", None, Screen),
     row(&[letter('6')], Action::Pane(5), "network", None, Screen),
     row(&[letter('7')], Action::Pane(6), "OOM kills", None, Screen),
+    row(&[letter('8')], Action::Pane(7), "tunnels", None, Screen),
     row(
         &[letter('c')],
         Action::Coverage,

@@ -91,6 +91,11 @@ impl Timeline {
         self.models.get(self.shown)
     }
 
+    /// The models up to the one that is shown, oldest first.
+    pub(super) fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().take(self.shown + 1)
+    }
+
     /// How many newer models there are than the one that is shown.
     pub(super) fn newer(&self) -> usize {
         self.models.len().saturating_sub(self.shown + 1)

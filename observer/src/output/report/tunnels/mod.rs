@@ -67,12 +67,10 @@ pub(super) fn limit(page: &Page<'_>, tunnel: &Tunnel) -> Limit {
 
 const TUNNELS: &[Column] = &[
     Column::cut("tunnel", Cut::End),
-    Column::left("kind"),
     Column::cut("netns", Cut::End),
     Column::right("in"),
     Column::right("out"),
-    Column::right("adds"),
-    Column::right("MTU"),
+    Column::right("MTU/fits"),
     Column::right("lost"),
     Column::left("limited by"),
 ];
@@ -85,11 +83,9 @@ fn table(out: &mut String, page: &Page<'_>, list: &[Tunnel]) {
         let down = t.link.as_ref().is_some_and(|l| !l.now.up);
         table.row([
             t.name.to_string(),
-            t.kind_name().to_owned(),
             t.namespace.as_ref().map_or_else(|| t.netns.to_string(), ToString::to_string),
             if down { "down".to_owned() } else { rate(t.inner.rx) },
             rate(t.inner.tx),
-            one::added(t),
             one::mtu_in_short(t),
             units::or_unknown(lost, units::per_second),
             limit(page, t).words().to_owned(),

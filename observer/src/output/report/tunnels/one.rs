@@ -87,16 +87,6 @@ fn address(peer: &Peer) -> String {
     }
 }
 
-/// What it adds to a packet: measured where that was seen, else by its headers.
-pub(super) fn added(t: &Tunnel) -> String {
-    let measured = t.samples.as_ref().and_then(|s| s.overhead_bytes);
-    match (measured, t.overhead()) {
-        (Some(bytes), _) => format!("{bytes:.0} B"),
-        (None, Some(o)) => format!("{} B", o.least),
-        (None, None) => units::UNKNOWN.to_owned(),
-    }
-}
-
 fn overhead(out: &mut String, page: &Page<'_>, t: &Tunnel) {
     let by_headers = t.overhead().map(|o| match o.most - o.least {
         0 => format!("{} B by its headers", o.least),
@@ -161,7 +151,7 @@ fn sampled(out: &mut String, page: &Page<'_>, s: &Samples) {
 
 const PEERS: &[Column] = &[
     Column::cut("peer", Cut::End),
-    Column::left("address"),
+    Column::cut("address", Cut::End),
     Column::right("in"),
     Column::right("out"),
     Column::right("handshake"),

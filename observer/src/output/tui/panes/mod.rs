@@ -13,6 +13,8 @@ mod pages;
 mod processes;
 mod reclaim;
 mod traffic;
+mod tunnel;
+mod tunnels;
 mod waits;
 
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -42,7 +44,7 @@ pub struct Pane {
 
 /// Every pane, in the order of the tabs.
 pub const PANES: &[Pane] =
-    &[overview::PANE, memory::PANE, cgroups::PANE, reclaim::PANE, pages::PANE, network::PANE, oom::PANE];
+    &[overview::PANE, memory::PANE, cgroups::PANE, reclaim::PANE, pages::PANE, network::PANE, oom::PANE, tunnels::PANE];
 
 /// Place of a pane by its name.
 pub fn by_name(name: &str) -> Option<usize> {

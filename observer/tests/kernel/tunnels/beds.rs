@@ -1,0 +1,185 @@
+//! One bed for each limit, and one without.
+
+use std::{process::Command, thread::sleep, time::Duration};
+
+use serde_json::Value;
+
+use super::{Sites, TUNNEL, Traffic, UNDERLAY, reported};
+use crate::{
+    make_recordings::{finish, record},
+    support::{
+        may_run, needs_root, seen,
+        wire::{ip, tc},
+    },
+};
+
+/// Bytes a second that no part of this host minds.
+const MODEST: u32 = 2_000_000;
+
+/// What is done to healthy sites, and what goes through them then.
+struct Bed {
+    name: &'static str,
+    /// Labels of the verdict.
+    expected: &'static [&'static str],
+    prepare: fn(&Sites),
+    traffic: fn(&Sites) -> Traffic,
+}
+
+const HEALTHY: Bed =
+    Bed { name: "tunnel-healthy", expected: &["none"], prepare: |_| (), traffic: |s| Traffic::tcp(s, Some(MODEST)) };
+
+const QUEUE: Bed = Bed {
+    name: "tunnel-queue",
+    expected: &["drops"],
+    prepare: |s| {
+        s.near.inside(|| {
+            tc(&["qdisc", "add", "dev", UNDERLAY, "root", "tbf", "rate", "20mbit", "burst", "16kb", "limit", "40kb"])
+        })
+    },
+    traffic: |s| Traffic::tcp(s, None),
+};
+
+const MTU: Bed = Bed {
+    name: "tunnel-mtu",
+    expected: &["mtu"],
+    prepare: |s| set_mtu(s, "1500"),
+    traffic: |s| Traffic::tcp(s, Some(MODEST)),
+};
+
+const FRAGMENTS: Bed = Bed {
+    name: "tunnel-fragments",
+    expected: &["fragments"],
+    prepare: |s| set_mtu(s, "1500"),
+    traffic: |s| Traffic::udp(s, 1472),
+};
+
+const BLACK_HOLE: Bed = Bed {
+    name: "tunnel-black-hole",
+    expected: &["black_hole"],
+    // The bridge between the sites drops what its port does not take, and tells nobody. Large packets, which a device cuts,
+    // it would let through: there are none.
+    prepare: |s| {
+        s.middle.inside(|| ip(&["link", "set", "port2", "mtu", "1300"]));
+        s.near.inside(|| ip(&["link", "set", TUNNEL, "gso_max_segs", "1"]));
+    },
+    traffic: |s| Traffic::tcp(s, None),
+};
+
+const OFFLOAD: Bed = Bed {
+    name: "tunnel-offload",
+    expected: &["offload"],
+    // The interface below takes one segment at a time.
+    prepare: |s| s.near.inside(|| ip(&["link", "set", UNDERLAY, "gso_max_segs", "1"])),
+    traffic: |s| Traffic::tcp(s, Some(20 * MODEST)),
+};
+
+fn set_mtu(sites: &Sites, mtu: &str) {
+    for site in [&sites.near, &sites.far] {
+        site.inside(|| ip(&["link", "set", TUNNEL, "mtu", mtu]));
+    }
+}
+
+/// The bed with its traffic, running until it no longer starts up: what it was made for shows.
+fn started(bed: &Bed) -> (Sites, Traffic) {
+    let sites = Sites::new();
+    (bed.prepare)(&sites);
+    let traffic = (bed.traffic)(&sites);
+    sleep(Duration::from_secs(2));
+    (sites, traffic)
+}
+
+/// Judges a bed as often as `OBSERVER_TEST_RUNS` says, once if it says nothing; of twenty one may go wrong.
+fn judge(test: &str, bed: &Bed) {
+    if !may_run(test) {
+        return;
+    }
+    let runs: usize = std::env::var("OBSERVER_TEST_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let mut right = 0;
+    for _ in 0..runs {
+        let (sites, _traffic) = started(bed);
+        let mut said = Value::Null;
+        // On a busy machine a time-out may come late.
+        let found = (0..3).any(|_| {
+            let (_, verdict) = reported(&sites, "4s");
+            let found = bed.expected.iter().any(|label| verdict["limit"] == *label);
+            said = verdict;
+            found
+        });
+        seen!("{test}: {}, {}", said["limit"], said["shares"]);
+        if !found {
+            seen!("{test}: {said:#}");
+        }
+        right += usize::from(found);
+    }
+    seen!("{test}: right in {right} of {runs}");
+    assert!(right >= runs - runs / 20, "{test}: {:?} in {right} of {runs}", bed.expected);
+}
+
+macro_rules! beds {
+    ($($name:ident: $bed:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            judge(stringify!($name), &$bed);
+        }
+    )*};
+}
+
+beds! {
+    a_tunnel_without_a_limit: HEALTHY;
+    a_queue_of_the_underlay_that_drops: QUEUE;
+    a_tunnel_with_a_larger_mtu_than_fits: MTU;
+    outer_packets_that_are_cut: FRAGMENTS;
+    a_tunnel_that_swallows_full_packets: BLACK_HOLE;
+    large_packets_that_a_processor_cuts: OFFLOAD;
+}
+
+/// What is reported agrees with `ip` and with the connection that is known to be there.
+#[test]
+fn counters_overhead_and_connections_are_the_kernels() {
+    needs_root!("counters_overhead_and_connections_are_the_kernels");
+    let (sites, traffic) = started(&HEALTHY);
+    let before = shown(&sites);
+    let (tunnel, _) = reported(&sites, "3s");
+    let after = shown(&sites);
+    drop(traffic);
+    let now = tunnel["link"]["tx_bytes"].as_u64().expect("a number");
+    assert!((before..=after).contains(&now), "{before} <= {now} <= {after}");
+    assert_eq!(tunnel["peers"][0]["budget"]["most"], 1450, "{tunnel:#}");
+    assert_eq!(tunnel["peers"][0]["address"], "192.0.2.2");
+    assert_eq!(tunnel["flows"].as_array().map(Vec::len), Some(1), "one connection: {tunnel:#}");
+    let overhead = tunnel["samples"]["overhead_bytes"].as_f64();
+    seen!(
+        "counters_overhead_and_connections_are_the_kernels: {overhead:?} B a packet, {}",
+        tunnel["samples"]["latency_mean_seconds"]
+    );
+    if let Some(bytes) = overhead {
+        assert!((bytes - 50.0).abs() < 0.5, "{bytes}");
+    }
+}
+
+/// Bytes that the near tunnel sent, as `ip` has it.
+fn shown(sites: &Sites) -> u64 {
+    let output =
+        sites.near.inside(|| Command::new("ip").args(["-s", "-j", "link", "show", TUNNEL]).output().expect("ip runs"));
+    let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    list[0]["stats64"]["tx"]["bytes"].as_u64().expect("a number")
+}
+
+#[test]
+fn a_tunnel_without_traffic_is_idle() {
+    needs_root!("a_tunnel_without_traffic_is_idle");
+    let sites = Sites::new();
+    let (tunnel, verdict) = reported(&sites, "1200ms");
+    assert_eq!((&tunnel["kind"], &verdict["limit"]), (&Value::from("vxlan"), &Value::from("idle")));
+}
+
+#[test]
+#[ignore = "writes into the source tree"]
+fn make_tunnel_recordings() {
+    needs_root!("make_tunnel_recordings");
+    for bed in [HEALTHY, QUEUE, MTU, FRAGMENTS, BLACK_HOLE, OFFLOAD] {
+        let (sites, _traffic) = started(&bed);
+        let inside = || finish(record(bed.name, "4s", None));
+        sites.near.inside(inside);
+    }
+}
