@@ -25,7 +25,7 @@ pub(super) fn network(n: u64, names: &Names) -> Network {
     let own = Namespace {
         netns: OWN,
         own: true,
-        process: Some(Owner { pid: 1, comm: "systemd".into() }),
+        process: Some(Owner { pid: 1, comm: "systemd".into(), cgroup: None }),
         ip: Some(Ip { frag_creates: Some(n * 900), reasm_fails: Some(0), ..Ip::default() }),
         tunnels: Some(vec![vxlan(n, names)]),
         ..Namespace::default()
@@ -46,7 +46,7 @@ pub(super) fn network(n: u64, names: &Names) -> Network {
     let site = Namespace {
         netns: SITE,
         names: vec![names.pods[0].clone()],
-        process: Some(Owner { pid: 4711, comm: java }),
+        process: Some(Owner { pid: 4711, comm: java, cgroup: None }),
         links: Some(Links { list: vec![Link { index: 1, name: "lo".into(), up: true, ..Link::default() }, wg] }),
         tunnels: Some(vec![wireguard(n, names)]),
         ..Namespace::default()

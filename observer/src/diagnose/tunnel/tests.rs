@@ -93,7 +93,7 @@ fn an_mtu_that_does_not_fit_is_told_with_the_one_that_does() {
         interface(s, TUNNEL).mtu = Some(1500);
         let links = s.links.take();
         let n = namespace(s);
-        (n.own, n.links, n.process) = (false, links, Some(Owner { pid: 42, comm: "x".into() }));
+        (n.own, n.links, n.process) = (false, links, Some(Owner { pid: 42, comm: "x".into(), cgroup: None }));
     });
     assert!(verdict(&elsewhere).signs[0].advice[0].contains("`nsenter -t 42 -n ip link"));
 }
