@@ -22,14 +22,41 @@ const COLUMNS: &[Column] = &[
     Column::cut("name or process", Cut::Start),
 ];
 
+/// The same where the line is short.
+const NARROW: &[Column] = &[
+    Column::right("netns"),
+    Column::right("established"),
+    Column::right("sent"),
+    Column::right("again"),
+    Column::right("refused"),
+    Column::right("cut"),
+    Column::cut("name or process", Cut::Start),
+];
+
+/// Columns from which all is shown.
+const WIDE: usize = 120;
+
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
     let Some(rows) = &page.model.namespaces else {
         return page.not_read(out, "network namespaces", Source::NETWORK);
     };
-    page.subject(out, "Totals of each network namespace: segments, connections refused by listeners, IP fragments");
+    page.subject(out, "Totals of each network namespace");
     let each = |rate: Option<f64>| units::or_unknown(rate, units::per_second);
-    let mut table = Table::new(COLUMNS);
+    let narrow = page.style.width.is_some_and(|w| w < WIDE);
+    let mut table = Table::new(if narrow { NARROW } else { COLUMNS });
     for row in rows.iter().take(page.rows()) {
+        if narrow {
+            table.row([
+                row.netns.to_string(),
+                units::or_unknown(row.tcp.established.map(|n| n as f64), units::count),
+                each(row.tcp.out_segs),
+                units::or_unknown(row.tcp.retrans_ratio, units::percent),
+                each(row.tcp.listen_drops),
+                each(row.ip.frag_creates),
+                title(row),
+            ]);
+            continue;
+        }
         table.row([
             row.netns.to_string(),
             units::or_unknown(row.tcp.established.map(|n| n as f64), units::count),

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn no_tab_is_cut_on_a_screen_that_is_wide_enough_for_digits() {
-        for width in 27..200 {
+        for width in 31..200 {
             let areas = tab_areas(Rect::new(0, 0, width, 1));
             let tabs = tabs(width);
             assert!(areas.iter().zip(&tabs).all(|(area, tab)| usize::from(area.width) == tab.len()), "at {width}");

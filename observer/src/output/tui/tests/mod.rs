@@ -216,6 +216,7 @@ fn a_quiet_host_is_said_to_be_well_only_when_all_rules_could_tell() {
             quiet.reclaim.as_mut().unwrap().in_flight.clear();
             quiet.kswapd.as_mut().unwrap().nodes.truncate(1);
             quiet.pressure = None;
+            quiet.network.as_mut().unwrap().namespaces.iter_mut().for_each(|n| n.tunnels = Some(Vec::new()));
             quiet
         })
         .collect();
