@@ -184,6 +184,6 @@ mod tests {
             let tabs = tabs(width);
             assert!(areas.iter().zip(&tabs).all(|(area, tab)| usize::from(area.width) == tab.len()), "at {width}");
         }
-        assert!(tabs(80).concat().contains("Overview") && tabs(60).concat().contains("Mem"));
+        assert!(tabs(100).concat().contains("Overview") && tabs(70).concat().contains("Mem"));
     }
 }
