@@ -55,7 +55,7 @@ fn look(o: &Observed<'_>, t: &Thresholds) -> Seen {
     Seen::Fires(Sign {
         limit: Limit::Fragments,
         severity: Severity::Warning,
-        verdict: format!("its outer packets are cut into fragments, {:.1} for each packet that it sends", share),
+        verdict: format!("its outer packets are cut into fragments, {share:.1} for each packet that it sends"),
         ceiling: None,
         evidence,
         advice,
