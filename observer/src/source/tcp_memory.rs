@@ -42,7 +42,7 @@ impl Limits {
     }
 }
 
-/// Parses /proc/sys/net/ipv4/tcp_mem: `287898	383867	575796`, in pages.
+/// Parses /proc/sys/net/ipv4/tcp_mem: three numbers of pages.
 pub fn limits(bytes: &[u8], page_size: u64) -> Result<Limits, Malformed> {
     let mut pages = words(bytes.trim_ascii());
     let mut next = || {

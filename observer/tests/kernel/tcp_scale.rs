@@ -92,7 +92,7 @@ fn of<K: PartialEq>(shares: &[Share<K>], key: &K) -> TrafficTotals {
 
 /// Asserts that rows of each kind add up to no more than the total, and exactly to it where all have a row.
 fn assert_sums(snapshot: &Snapshot) {
-    let traffic = snapshot.tcp.traffic.as_ref().unwrap();
+    let traffic = snapshot.tcp.traffic.as_ref().expect("traffic is added up");
     fn sum<K>(shares: &[Share<K>]) -> TrafficTotals {
         let mut sum = TrafficTotals::default();
         shares.iter().for_each(|s| sum.add(&s.totals));
@@ -244,7 +244,7 @@ fn of_many_connections_none_is_lost() {
 /// Both ends of the connections to some ports.
 fn of_services(snapshot: &Snapshot, ports: &[u16]) -> TrafficTotals {
     let mut sum = TrafficTotals::default();
-    let services = &snapshot.tcp.traffic.as_ref().unwrap().services;
+    let services = &snapshot.tcp.traffic.as_ref().expect("traffic is added up").services;
     services.iter().filter(|s| ports.contains(&s.key.port)).for_each(|s| sum.add(&s.totals));
     sum
 }

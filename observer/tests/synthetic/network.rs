@@ -118,7 +118,6 @@ pub(super) fn tcp(n: u64) -> Tcp {
             orphans: Some(3),
             allocated: Some(420),
         }),
-        ..Tcp::default()
     }
 }
 

@@ -253,7 +253,6 @@ pub(super) fn full() -> Snapshot {
                 followed: 2,
                 ..Traffic::default()
             }),
-            ..Tcp::default()
         },
         links: Some(Links {
             list: vec![
