@@ -14,7 +14,8 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Network {
-    /// Every namespace that was read, observer's own one first.
+    /// Every namespace that was read, observer's own one first. Where there are very many, those without tunnels are not
+    /// all read in each snapshot.
     pub namespaces: Vec<Namespace>,
     /// Namespaces that were found and could not be read in this snapshot.
     pub not_read: u64,

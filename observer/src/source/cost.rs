@@ -1,6 +1,6 @@
-//! What reading each source costs observer: CPU time of the thread that reads, user and system.
+//! What reading each source costs observer: CPU time of the threads that read, user and system.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use nix::{
     sys::time::TimeValLike,
@@ -18,9 +18,20 @@ pub(super) fn counted<T>(coverage: &mut Coverage, source: &str, read: impl FnOnc
     value
 }
 
-fn thread_ns() -> Option<u64> {
+thread_local! {
+    /// What threads have spent that read something for this one, and have ended.
+    static HELPERS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// CPU time of this thread, and of those that have read something for it, in nanoseconds.
+pub(super) fn thread_ns() -> Option<u64> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
-    u64::try_from(time.num_nanoseconds()).ok()
+    u64::try_from(time.num_nanoseconds()).ok().map(|own| own + HELPERS.get())
+}
+
+/// Adds what a thread has spent that has read something for this one.
+pub(super) fn add_of_helper(cpu_ns: u64) {
+    HELPERS.set(HELPERS.get() + cpu_ns);
 }
 
 /// What was spent so far, by source.
@@ -58,5 +69,12 @@ mod tests {
         assert!(of(&first, "a") > of(&first, "b"), "{first:?}");
         assert!(of(&second, "a").unwrap() > of(&first, "a").unwrap(), "{first:?} {second:?}");
         assert_eq!(of(&second, "b"), of(&first, "b"), "what is not read costs nothing more");
+    }
+
+    #[test]
+    fn what_a_helper_spends_counts() {
+        let mut coverage = Coverage::default();
+        counted(&mut coverage, "a", || add_of_helper(1_000_000_000));
+        assert!(coverage.costs.first().is_some_and(|cost| cost.cpu_ns >= 1_000_000_000));
     }
 }

@@ -19,6 +19,7 @@ use nix::{
 pub use find::{others, own};
 pub use known::Known;
 
+use super::cost;
 use crate::snapshot::Name;
 
 /// `NSFS_MAGIC` of linux/magic.h: the file system of namespaces.
@@ -102,12 +103,15 @@ pub fn visit<T: Send>(
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Visit::Gone,
                 Err(e) => Visit::Failed(e),
             }));
+            cost::thread_ns()
         };
-        std::thread::Builder::new()
+        let spent = std::thread::Builder::new()
             .name("netns".to_owned())
             .spawn_scoped(scope, work)?
             .join()
-            .map_err(|_| io::Error::other("the thread that reads the network namespaces panicked"))
+            .map_err(|_| io::Error::other("the thread that reads the network namespaces panicked"))?;
+        spent.into_iter().for_each(cost::add_of_helper);
+        Ok::<_, io::Error>(())
     })?;
     Ok(visits)
 }

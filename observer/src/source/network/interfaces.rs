@@ -50,8 +50,8 @@ impl Reader {
         for Seen { link, parent_nsid, tunnel } in seen {
             tunnels.extend(tunnel.map(|tunnel| Tunnel {
                 underlay_netns: match tunnel.kind {
-                    // A process carries its packets on, wherever it likes.
-                    Kind::Tun | Kind::Tap => None,
+                    // A process carries its packets on, wherever it likes; that of WireGuard is found by its socket.
+                    Kind::Tun | Kind::Tap | Kind::Wireguard => None,
                     _ if parent_nsid.is_some() => link.parent_netns,
                     _ => Some(to.netns),
                 },

@@ -8,16 +8,13 @@ mod interfaces;
 mod ipsec;
 mod nsid;
 mod problems;
+mod sockets;
+mod turns;
 mod underlay;
 
 use std::{collections::HashMap, io};
 
-use super::{
-    SourceError,
-    file::Buffer,
-    netns::{Known, Visit},
-    xfrm,
-};
+use super::{SourceError, file::Buffer, netns::Known, xfrm};
 use crate::snapshot::{
     Name,
     coverage::Source,
@@ -37,6 +34,8 @@ pub struct Reader {
     holders: holders::Reader,
     /// Events by namespace at the last reading.
     active: HashMap<u64, u64>,
+    sockets: sockets::Reader,
+    turns: turns::Turns,
 }
 
 impl Reader {
@@ -51,11 +50,13 @@ impl Reader {
             underlay: underlay::Reader::default(),
             holders: holders::Reader::default(),
             active: HashMap::new(),
+            sockets: sockets::Reader::default(),
+            turns: turns::Turns::default(),
         })
     }
 
-    /// Reads every namespace; `active` are inodes of those in which connections were seen, and how many events of them.
-    /// With it comes what is missing, and why.
+    /// Reads the namespaces whose turn it is, all of them unless they are many; `active` are inodes of those in which
+    /// connections were seen, and how many events of them. With it comes what is missing, and why.
     pub fn read(&mut self, active: &[(u64, u64)]) -> Result<(Network, Vec<Source>), SourceError> {
         self.known.look(active.iter().map(|(inode, _)| *inode));
         let out_of_reach = self.out_of_reach(active);
@@ -66,32 +67,37 @@ impl Reader {
         self.ipsec.begin(&mut self.buffer);
         let (buffer, interfaces, ipsec) = (&mut self.buffer, &mut self.interfaces, &self.ipsec);
         let mut problems = Problems::default();
-        let visits = self.known.visit(|namespace| {
+        let others: Vec<u64> = self.known.others().iter().map(|other| other.inode).collect();
+        let mut chosen = self.turns.choose(&others);
+        chosen.insert(own.inode);
+        let visits = self.known.visit_some(&chosen, |namespace| {
             let mut here = here::read(namespace, buffer, &mut problems);
             interfaces.read_here(&mut here, &around, &mut problems);
             here.xfrm = ipsec.read(buffer, &mut problems);
             if let (Some(tunnels), Some(xfrm)) = (&mut here.tunnels, &here.xfrm) {
                 xfrm::add_to(tunnels, here.netns, xfrm);
             }
-            Ok(here)
+            here
         });
         let visits = visits.map_err(|e| SourceError::io("visit", "network namespaces", e))?;
-        let found = visits.len() as u64 + self.known.not_visited();
-        let mut network = Network { not_read: self.known.not_visited(), ..Network::default() };
-        let mut refused = None;
-        for (place, (_, visit)) in visits.into_iter().enumerate() {
+        let found = others.len() as u64 + 1;
+        let mut network = Network { not_read: found - chosen.len() as u64, ..Network::default() };
+        let (mut refused, mut count) = (None, 0);
+        for (inode, visit) in visits {
             match visit {
-                Visit::Read(namespace) => network.namespaces.push(Namespace { own: place == 0, ..namespace }),
-                Visit::Gone => {}
-                Visit::Failed(e) => {
-                    network.not_read += 1;
+                Ok(namespace) => network.namespaces.push(Namespace { own: inode == own.inode, ..namespace }),
+                Err(e) => {
+                    count += 1;
                     refused.get_or_insert(e);
                 }
             }
         }
+        network.not_read += count;
+        self.turns.note(network.namespaces.iter());
+        self.sockets.fill(&mut network, &self.known, &mut problems);
         self.underlay.fill(&mut network, &self.known, &mut problems);
         problems.value(Source::TUN, self.holders.fill(&mut network));
-        let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(network.not_read, found, &e)));
+        let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(count, found, &e)));
         Ok((network, refused.into_iter().chain(out_of_reach).chain(problems.into_sources()).collect()))
     }
 

@@ -119,7 +119,7 @@ fn questions(network: &Network) -> HashMap<u64, HashSet<Question>> {
 }
 
 /// False for an interface that is down. Some kinds are there in every namespace from the first use of their module on.
-fn is_in_use(namespace: &Namespace, tunnel: &Tunnel) -> bool {
+pub(super) fn is_in_use(namespace: &Namespace, tunnel: &Tunnel) -> bool {
     let links = namespace.links.iter().flat_map(|links| &links.list);
     tunnel.ifindex.is_none_or(|index| links.into_iter().any(|link| link.index == index && link.up))
 }

@@ -8,8 +8,8 @@ use std::{
 use observer::snapshot::tunnel::{Kind, Tunnel};
 use serde_json::Value;
 
-use super::{Ends, Rest, add, address, send, tunnel};
-use crate::support::{needs_root, seen, skipped, wait::wait_for, wire::ip};
+use super::{Ends, Rest, add, address, read_of, send, tunnel};
+use crate::support::{needs_root, netns::Netns, seen, skipped, wait::wait_for, wire::ip};
 
 const V4: &str = "local 10.88.0.1 remote 10.88.0.2";
 const V6: &str = "local fd88::1 remote fd88::2";
@@ -163,6 +163,18 @@ fn wireguard_peers_are_as_wg_shows_them() {
     assert_eq!(peer.keepalive_seconds, shown[7].parse().ok());
     rest.same_link("wg0");
     rest.same_route(seen, &ends.near);
+    assert_eq!(seen.underlay_netns, Some(ends.near.inode()));
     let text = format!("{:?}", rest.found);
     assert!(keys.iter().all(|key| !text.contains(key.as_str())), "no private key is kept");
+    // Its socket stays where the interface was made.
+    let inner = Netns::new();
+    let into = inner.pid().to_string();
+    ends.near.inside(|| ip(&["link", "set", "wg0", "netns", &into]));
+    inner.inside(|| ip(&["link", "set", "wg0", "up"]));
+    // The port is free in the namespace of the far end alone, which has an interface with the same one.
+    ends.far.inside(|| ip(&["link", "del", "wg0"]));
+    let found = read_of(&inner);
+    let moved = tunnel(&found, "wg0");
+    assert_eq!(moved.underlay_netns, Some(ends.near.inode()));
+    rest.same_route(moved, &ends.near);
 }
