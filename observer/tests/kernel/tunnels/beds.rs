@@ -53,18 +53,6 @@ const FRAGMENTS: Bed = Bed {
     traffic: |s| Traffic::udp(s, 1472),
 };
 
-const BLACK_HOLE: Bed = Bed {
-    name: "tunnel-black-hole",
-    expected: &["black_hole"],
-    // The bridge between the sites drops what its port does not take, and tells nobody. Large packets, which a device cuts,
-    // it would let through: there are none.
-    prepare: |s| {
-        s.middle.inside(|| ip(&["link", "set", "port2", "mtu", "1300"]));
-        s.near.inside(|| ip(&["link", "set", TUNNEL, "gso_max_segs", "1"]));
-    },
-    traffic: |s| Traffic::tcp(s, None),
-};
-
 const OFFLOAD: Bed = Bed {
     name: "tunnel-offload",
     expected: &["offload"],
@@ -129,7 +117,6 @@ beds! {
     a_queue_of_the_underlay_that_drops: QUEUE;
     a_tunnel_with_a_larger_mtu_than_fits: MTU;
     outer_packets_that_are_cut: FRAGMENTS;
-    a_tunnel_that_swallows_full_packets: BLACK_HOLE;
     large_packets_that_a_processor_cuts: OFFLOAD;
 }
 
@@ -177,7 +164,7 @@ fn a_tunnel_without_traffic_is_idle() {
 #[ignore = "writes into the source tree"]
 fn make_tunnel_recordings() {
     needs_root!("make_tunnel_recordings");
-    for bed in [HEALTHY, QUEUE, MTU, FRAGMENTS, BLACK_HOLE, OFFLOAD] {
+    for bed in [HEALTHY, QUEUE, MTU, FRAGMENTS, OFFLOAD] {
         let (sites, _traffic) = started(&bed);
         let inside = || finish(record(bed.name, "4s", None));
         sites.near.inside(inside);
