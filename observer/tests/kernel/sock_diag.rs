@@ -48,7 +48,7 @@ fn sock_diag_and_the_iterator_say_the_same_of_a_socket_at_rest() {
         let names = [sockets(&ends), sockets(&half_closed), [cookie(&filler), cookie(&attempt)]].concat();
         let mut states = Vec::new();
         for name in names {
-            let [first, second] = wait_for("a socket at rest that both see with its owner", || {
+            let [mut first, second] = wait_for("a socket at rest that both see with its owner", || {
                 let by = |list: &[Socket]| list.iter().find(|s| s.cookie == name).map(told_by_both);
                 let before = by(&eyes.iterator().list)?;
                 let diag = by(&eyes.diag().list)?;
@@ -56,6 +56,9 @@ fn sock_diag_and_the_iterator_say_the_same_of_a_socket_at_rest() {
                 (before == after && diag.owner.is_some() && after.owner.is_some()).then_some([after, diag])
             });
             assert_eq!(first.netns, netns.inode());
+            // Younger fields of `struct tcp_info`.
+            first.info.snd_wnd = first.info.snd_wnd.filter(|_| second.info.snd_wnd.is_some());
+            first.info.rcv_wnd = first.info.rcv_wnd.filter(|_| second.info.rcv_wnd.is_some());
             assert_eq!(first, second, "the iterator's first");
             states.push(first.state);
         }

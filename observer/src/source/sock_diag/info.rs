@@ -13,6 +13,19 @@ const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 pub(super) const NOT_TOLD: &str = "it does not tell of a connection whether its congestion window was used up, by which interfaces and \
     security association its packets come and go, and the hash that they carry";
 
+/// What this kernel's `struct tcp_info` is too short for, judged by one connection.
+pub(super) fn too_young(info: &TcpInfo) -> Vec<&'static str> {
+    let fields = [
+        (info.busy_ns.is_none(), "time by limit"),
+        (info.delivered.is_none(), "delivered segments"),
+        (info.bytes_sent.is_none(), "bytes sent and sent again"),
+        (info.dsack_dups.is_none(), "reordering"),
+        (info.snd_wnd.is_none(), "the peer's window"),
+        (info.rcv_wnd.is_none(), "the window that is offered"),
+    ];
+    fields.into_iter().filter_map(|(missing, name)| missing.then_some(name)).collect()
+}
+
 /// Decodes as much of it as there is.
 pub(super) fn decode(bytes: &[u8]) -> TcpInfo {
     let byte = |at: usize| bytes.get(at).copied();
@@ -84,6 +97,11 @@ mod tests {
             (Some(0x0101_0101_0101_0101), None, None, None)
         );
         assert_eq!(old.min_rtt_ns, Some(0x0101_0101 * 1000));
+        assert_eq!(too_young(&old).len(), 6);
+        assert_eq!(
+            (too_young(&decode(&[1; 232])), too_young(&decode(&[1; 236]))),
+            (vec!["the window that is offered"], vec![])
+        );
     }
 
     #[test]

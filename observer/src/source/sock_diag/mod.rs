@@ -84,7 +84,10 @@ impl Reader {
         let before = std::mem::replace(&mut self.carried, carried);
         (sockets.list, sockets.other) = select(list, self.max_sockets, &before);
         self.owners.fill(&mut sockets.list)?;
-        let mut missing = vec![Source::missing(Source::SOCK_DIAG_FIELDS, info::NOT_TOLD.into())];
+        let young = sockets.list.first().map(|socket| info::too_young(&socket.info)).unwrap_or_default();
+        let young = young.iter().map(|field| format!(", {field} (a later kernel does)")).collect::<String>();
+        let not_told = format!("{}{young}", info::NOT_TOLD).into();
+        let mut missing = vec![Source::missing(Source::SOCK_DIAG_FIELDS, not_told)];
         missing.extend(self.owners.missing().map(|why| Source::missing(Source::SOCKET_OWNERS, why)));
         Ok((sockets, missing))
     }
