@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Get what building needs: a Rust compiler with the `core` sources, and bpf-linker
+    /// Get what building and testing need: a Rust compiler with the `core` sources, bpf-linker, and what makes real traffic
     Setup,
     /// Build the eBPF object that gets embedded into the binary
     BuildEbpf,
@@ -45,7 +45,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Setup => setup::setup().map(|_| ExitCode::SUCCESS),
+        Command::Setup => setup::setup().map(|_| {
+            setup::measure::get();
+            ExitCode::SUCCESS
+        }),
         Command::BuildEbpf => ebpf::build().map(|_| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args),
         Command::Test(args) => test::test(&args),

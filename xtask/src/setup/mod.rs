@@ -3,6 +3,7 @@
 pub(crate) mod apt;
 pub(crate) mod compiler;
 mod linker;
+pub(crate) mod measure;
 
 use crate::{exec, paths};
 use anyhow::{Context, Result};

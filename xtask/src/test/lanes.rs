@@ -4,7 +4,7 @@ use super::again::again;
 use super::outcome::Outcome;
 use super::shown::Quiet;
 use super::{Built, Lane, Only};
-use crate::setup::apt;
+use crate::setup::{apt, measure};
 use crate::vm::{self, Disk, Ending, Guest, Series};
 use crate::{exec, paths};
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ const TOOLS: [(&str, &str); 5] =
 /// Programs that other tests start, with the packages they come in.
 const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
-const OPTIONAL_TOOLS: [&str; 4] = ["ping", "iptables", "nft", "ethtool"];
+const OPTIONAL_TOOLS: [&str; 6] = ["ping", "iptables", "nft", "ethtool", "iperf3", "wrk"];
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
 const GUEST_TIME: Duration = Duration::from_secs(1800);
 
@@ -164,6 +164,7 @@ fn kernel(built: &Built) -> Result<Outcome> {
     if let Err(error) = apt::need("kernel tests", &TOOLS) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
+    measure::get();
     let tests = ["--test", "kernel"];
     let first = cargo_test(&tests, &["--test-threads=1"])?;
     again(first, &kernel_tests(program, &[])?, false, |open| {
@@ -211,6 +212,8 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     if std::env::consts::ARCH != "x86_64" {
         return Ok(Outcome::skipped("kernels for VMs are x86_64 ones"));
     }
+    // Tests that miss one say so.
+    let _ = apt::need("tests with real traffic", &measure::PROGRAMS);
     if let Err(error) = apt::need("a VM", &vm::NEEDS).and_then(|()| apt::need("kernel tests", &TOOLS)) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }

@@ -90,13 +90,14 @@ enum Pacer {
 
 /// Who keeps the sender to the rate that it reaches.
 fn paced(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Option<Pacer> {
-    let (rate, pacing) = n.rate.zip(n.info.pacing_rate)?;
-    if rate < t.pacing_reached * pacing as f64 {
-        return None;
+    let rate = n.rate?;
+    let reaches = |pacing: Option<u64>| pacing.is_some_and(|pacing| rate >= t.pacing_reached * pacing as f64);
+    // At a reading it may pace below: the congestion window's part of it goes up and down.
+    if reaches(n.info.max_pacing_rate) {
+        return Some(Pacer::Given);
     }
-    let given = n.info.max_pacing_rate.is_some_and(|max| max <= pacing);
     let bbr = o.connection.now.congestion.as_ref().is_some_and(|name| name.as_str().starts_with("bbr"));
-    if given { Some(Pacer::Given) } else { bbr.then_some(Pacer::Bbr) }
+    (bbr && reaches(n.info.pacing_rate)).then_some(Pacer::Bbr)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn ceiling(limit: Limit, n: &Numbers) -> Option<Ceiling> {
             let (bytes, cwnd, mss) = segments()?;
             over_rtt(bytes, format!("cwnd {cwnd} x {mss} B"))?
         }
-        Limit::Pacing => (n.info.pacing_rate? as f64, "pacing rate".to_owned()),
+        Limit::Pacing => (n.info.max_pacing_rate? as f64, "SO_MAX_PACING_RATE".to_owned()),
         Limit::Path => (n.info.delivery_rate? as f64, "delivery rate".to_owned()),
         // Mathis and others: the macroscopic behaviour of the TCP congestion avoidance algorithm.
         Limit::Loss => {
@@ -86,8 +86,8 @@ pub(super) fn evidence(limit: Limit, n: &Numbers) -> Vec<Evidence> {
             all.push(Evidence::new("round trip", times, "tcp_sock srtt_us, rtt_min"));
         }
         Limit::Pacing => {
-            let rate = units::or_unknown(info.pacing_rate.map(|r| r as f64), units::bits_per_second);
-            all.push(Evidence::new("pacing rate", rate, "sock sk_pacing_rate"));
+            let rate = units::or_unknown(info.max_pacing_rate.map(|r| r as f64), units::bits_per_second);
+            all.push(Evidence::new("rate that it was given", rate, "sock sk_max_pacing_rate"));
         }
         Limit::BlackHole => {
             all.push(Evidence::new(

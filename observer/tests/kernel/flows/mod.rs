@@ -1,11 +1,13 @@
 //! What limits a connection, on paths whose limit is known.
 
 mod beds;
+mod clients;
 mod recordings;
+mod tunnels;
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,13 +17,14 @@ use std::{
 };
 
 use observer::{
-    diagnose::{
-        Window,
-        flow::{Verdict, verdicts},
-    },
-    model::Model,
+    diagnose::{Diagnosis, Thresholds, diagnose, flow::Limit},
+    model::{Model, tcp::Connection},
+    snapshot::tcp::ends,
     source::{host, kernel::Kernel},
 };
+
+use clients::{Client, PORT};
+use tunnels::{Over, Tunnel};
 
 use crate::support::{
     observer::read,
@@ -49,11 +52,10 @@ struct Ends {
     bursts: Option<(usize, u64)>,
     /// The receiver waits so many milliseconds after each 16 KiB.
     slow_reader: Option<u64>,
-    /// Done in the sender's namespace before it connects.
-    prepare: Option<fn()>,
 }
 
 /// A sender and a receiver at work over a wire.
+#[derive(Debug)]
 struct Flow {
     socket: TcpStream,
     stop: Arc<AtomicBool>,
@@ -62,8 +64,12 @@ struct Flow {
 
 impl Flow {
     fn start(wire: &Wire, ends: Ends) -> Self {
+        Self::start_to(wire, FAR, ends)
+    }
+
+    fn start_to(wire: &Wire, to: IpAddr, ends: Ends) -> Self {
         let listener = wire.far.inside(|| {
-            let listener = TcpListener::bind((FAR, 0)).expect("a listening socket");
+            let listener = TcpListener::bind((to, 0)).expect("a listening socket");
             // Before the handshake: the window is agreed upon there.
             ends.rcvbuf.into_iter().for_each(|bytes| option(&listener, libc::SO_RCVBUF, bytes));
             listener
@@ -83,10 +89,7 @@ impl Flow {
                 ends.slow_reader.into_iter().for_each(|ms| std::thread::sleep(Duration::from_millis(ms)));
             }
         });
-        let socket = wire.near.inside(|| {
-            ends.prepare.into_iter().for_each(|prepare| prepare());
-            TcpStream::connect(address).expect("connect")
-        });
+        let socket = wire.near.inside(|| TcpStream::connect(address).expect("connect"));
         ends.sndbuf.into_iter().for_each(|bytes| option(&socket, libc::SO_SNDBUF, bytes));
         ends.congestion.into_iter().for_each(|name| congestion_control(&socket, name));
         ends.pacing.into_iter().for_each(|rate| option(&socket, libc::SO_MAX_PACING_RATE, rate.cast_signed()));
@@ -141,11 +144,87 @@ fn congestion_control(socket: &impl std::os::fd::AsRawFd, name: &str) {
     assert_eq!(done, 0, "TCP_CONGESTION {name}: {}", std::io::Error::last_os_error());
 }
 
-/// What observer says of the sender; `None` where there is no wire to be had.
-fn judged(kernel: &mut Kernel, path: Path, ends: Ends) -> Option<Verdict> {
-    let wire = Wire::new(path)?;
-    let flow = Flow::start(&wire, ends);
-    let name = cookie(&flow.socket);
+/// Who sends.
+#[derive(Debug, Clone, Copy)]
+enum Sender {
+    /// Threads of this process.
+    Threads(Ends),
+    /// iperf3 with further arguments; the receiver on a CPU of its own, if one is given.
+    Iperf(&'static [&'static str], Option<u32>),
+    /// wrk asks over and over for so many bytes, which a server sends after so many milliseconds.
+    Requests(usize, u64),
+}
+
+/// A path whose limit is known, with all that makes it so.
+#[derive(Debug, Clone, Copy)]
+struct Bed {
+    path: Path,
+    over: Over,
+    sender: Sender,
+    /// Done to both ends before the sender begins.
+    prepare: Option<fn(&Wire)>,
+}
+
+/// Whatever sends: it ends with this.
+#[derive(Debug)]
+enum Traffic {
+    Threads(Flow),
+    Program(Client),
+}
+
+/// One bed at work. Its parts end in this order.
+#[derive(Debug)]
+struct Running {
+    traffic: Traffic,
+    _tunnel: Tunnel,
+    wire: Wire,
+}
+
+impl Running {
+    fn start(bed: &Bed) -> Result<Self, String> {
+        let wire = Wire::new(bed.path).ok_or("the kernel has neither netem nor tun devices")?;
+        let tunnel = Tunnel::new(&wire, bed.over)?;
+        bed.prepare.into_iter().for_each(|prepare| prepare(&wire));
+        let traffic = match bed.sender {
+            Sender::Threads(ends) => Traffic::Threads(Flow::start_to(&wire, tunnel.far, ends)),
+            Sender::Iperf(arguments, cpu) => Traffic::Program(Client::iperf(&wire, tunnel.far, arguments, cpu)?),
+            Sender::Requests(bytes, think) => {
+                Traffic::Program(Client::requests(&wire, tunnel.far, bytes, Duration::from_millis(think))?)
+            }
+        };
+        Ok(Self { traffic, _tunnel: tunnel, wire })
+    }
+
+    /// Place of the connection that is judged in the list of a model.
+    fn place(&self, list: &[Connection]) -> Option<usize> {
+        match &self.traffic {
+            Traffic::Threads(flow) => {
+                let name = cookie(&flow.socket);
+                list.iter().position(|c| c.now.cookie == name)
+            }
+            Traffic::Program(client) => {
+                let netns = if client.far_sends { self.wire.far.inode() } else { self.wire.near.inode() };
+                let of_client = |c: &Connection| {
+                    c.now.netns == netns && (if client.far_sends { c.now.local.1 } else { c.now.remote.1 }) == PORT
+                };
+                let mine = list.iter().enumerate().filter(|(_, c)| of_client(c));
+                mine.max_by_key(|(_, c)| c.now.info.bytes_sent).map(|(place, _)| place)
+            }
+        }
+    }
+}
+
+/// What observer says of a connection: its verdict, and the findings that name it.
+#[derive(Debug)]
+struct Said {
+    limit: Limit,
+    /// True if the rule of limits says something of this connection.
+    found: bool,
+}
+
+/// What observer says of the senders of so many equal beds at once; the error says what the kernel or the machine lacks.
+fn judged(kernel: &mut Kernel, bed: &Bed, at_once: usize) -> Result<Vec<Said>, String> {
+    let running = (0..at_once).map(|_| Running::start(bed)).collect::<Result<Vec<_>, _>>()?;
     // Until the path is filled: what comes first is slow start.
     std::thread::sleep(BETWEEN * 6);
     let mut take = || {
@@ -161,13 +240,25 @@ fn judged(kernel: &mut Kernel, path: Path, ends: Ends) -> Option<Verdict> {
         models.push(Model::new(&now, Some(&last)));
         last = now;
     }
-    let window = Window::new(&models).expect("there are models");
-    let all = verdicts(&window);
-    let connections = &models.last().and_then(|m| m.tcp.sockets.as_ref()).expect("sockets are read").list;
-    let at = connections.iter().position(|c| c.now.cookie == name).expect("the flow is seen");
-    let verdict = all.into_iter().nth(at).expect("every connection is judged");
+    let diagnosis = diagnose(&models, &Thresholds::default());
+    let list = &models.last().and_then(|m| m.tcp.sockets.as_ref()).expect("sockets are read").list;
+    Ok(running.iter().map(|bed| said(bed, list, &diagnosis)).collect())
+}
+
+fn said(bed: &Running, list: &[Connection], diagnosis: &Diagnosis) -> Said {
+    let Some((place, connection)) = bed.place(list).and_then(|at| Some((at, list.get(at)?))) else {
+        let near: Vec<_> = list.iter().map(|c| (c.now.netns, ends(&c.now))).collect();
+        panic!("the flow is not seen among {near:?} from {} to {}", bed.wire.near.inode(), bed.wire.far.inode());
+    };
+    let verdict = diagnosis.flow(place, connection).expect("every connection is judged");
+    let named = ends(&connection.now);
+    let names = |text: &str| text.contains(named.as_str());
+    let found = diagnosis.findings.iter().filter(|f| f.rule == "flow_limits").any(|f| {
+        names(&f.verdict) || f.evidence.iter().any(|e| names(&e.what))
+    });
     let rate = verdict.rate().unwrap_or(0.0) * 8e-6;
-    seen!("{:?}: {rate:.1} Mbit/s, {:?} {:?}", verdict.limit, verdict.shares(), verdict.ceiling());
-    seen!("    lost {}, {:?}", wire.lost(), connections[at].now.info);
-    Some(verdict)
+    seen!("{:?}: {rate:.1} Mbit/s, found {found}, {:?} {:?}", verdict.limit, verdict.shares(), verdict.ceiling());
+    seen!("    {:?}", verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect::<Vec<_>>());
+    seen!("    lost {}, {:?}", bed.wire.lost(), connection.now.info);
+    Said { limit: verdict.limit, found }
 }

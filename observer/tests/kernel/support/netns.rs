@@ -55,6 +55,11 @@ impl Netns {
         pairs.filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
     }
 
+    /// A file below /proc/PID of the namespace; empty if it is not there.
+    pub(crate) fn file(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.holder.pid())).unwrap_or_default()
+    }
+
     fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/ns/net", self.holder.pid()))
     }

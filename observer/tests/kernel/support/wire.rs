@@ -1,5 +1,5 @@
 //! A path between two network namespaces, with a delay, a rate, losses and a largest packet: what a wide area network does to
-//! packets, done by this process between two tun devices. Works on kernels without netem.
+//! packets. Done by netem, and on kernels without it by this process between two tun devices.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::netns::Netns;
+use super::{
+    line::{self, Line},
+    netns::Netns,
+};
 
 /// What becomes of packets, in each direction.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,13 @@ pub(crate) struct Path {
     pub(crate) largest: usize,
 }
 
+impl Path {
+    /// True if packets have to wait or to get lost.
+    pub(super) fn is_shaped(&self) -> bool {
+        !self.delay.is_zero() || self.rate > 0 || self.lost_of_million > 0
+    }
+}
+
 impl Default for Path {
     fn default() -> Self {
         Self { delay: Duration::ZERO, rate: 0, queue: 4 << 20, lost_of_million: 0, largest: usize::MAX }
@@ -46,6 +56,8 @@ pub(crate) struct Wire {
     pub(crate) near: Netns,
     /// The end of 10.77.0.2.
     pub(crate) far: Netns,
+    /// Where the kernel makes the path: the namespace between them.
+    _middle: Option<Netns>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     /// Packets that were lost on purpose.
@@ -58,8 +70,17 @@ pub(crate) const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 pub(crate) const DEVICE: &str = "wire";
 
 impl Wire {
-    /// Makes one; `None` where the kernel has no tun devices.
+    /// Makes one; `None` where the kernel has neither netem nor tun devices.
     pub(crate) fn new(path: Path) -> Option<Self> {
+        if path.is_shaped() && !line::has_netem() { Self::tun(path) } else { Some(Self::line(Line::new(path))) }
+    }
+
+    fn line(Line { near, far, middle }: Line) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        Self { near, far, _middle: Some(middle), stop, workers: Vec::new(), lost: Arc::new(AtomicU64::new(0)) }
+    }
+
+    fn tun(path: Path) -> Option<Self> {
         let (near, far) = (Netns::new(), Netns::new());
         let ends = [near.inside(|| device("10.77.0.1/24"))?, far.inside(|| device("10.77.0.2/24"))?];
         let (stop, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -72,10 +93,10 @@ impl Wire {
             })
         };
         let workers = vec![way(&a, &b, 0x9e37_79b9_7f4a_7c15), way(&b, &a, 0xd1b5_4a32_d192_ed03)];
-        Some(Self { near, far, stop, workers, lost })
+        Some(Self { near, far, _middle: None, stop, workers, lost })
     }
 
-    /// Packets that were lost so far.
+    /// Packets that this process lost so far; netem does not tell it.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
