@@ -50,6 +50,9 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
     if buffer > t.send_buffer_share {
         return Limit::SendBuffer;
     }
+    if n.stuffed.is_some_and(|share| share > t.starved_samples) {
+        return Limit::SendBuffer;
+    }
     // Data is always under way where little is written often and the path is long: never idle, and never full.
     if n.starved.is_some_and(|share| share > t.starved_samples) {
         return Limit::Application;
@@ -93,7 +96,8 @@ fn paced(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Option<Pacer> {
     let rate = n.rate?;
     let reaches = |pacing: Option<u64>| pacing.is_some_and(|pacing| rate >= t.pacing_reached * pacing as f64);
     // At a reading it may pace below: the congestion window's part of it goes up and down.
-    if reaches(n.info.max_pacing_rate) {
+    let by_cwnd = n.cwnd_limited.is_some_and(|share| share > t.cwnd_limited_samples);
+    if reaches(n.info.max_pacing_rate) && !by_cwnd {
         return Some(Pacer::Given);
     }
     let bbr = o.connection.now.congestion.as_ref().is_some_and(|name| name.as_str().starts_with("bbr"));

@@ -24,6 +24,9 @@ pub(super) struct Numbers {
     pub(super) cwnd_limited: Option<f64>,
     /// Share of the readings in which the application had left nothing to send.
     pub(super) starved: Option<f64>,
+    /// Share of the readings in which there was nothing to send because the send buffer was full of what is under way. The
+    /// kernel's own count of that time misses senders whose packets are single segments.
+    pub(super) stuffed: Option<f64>,
     /// Largest share of the peer's window that was in flight at a reading.
     pub(super) window_used: Option<f64>,
     /// Round trip in terms of the smallest one.
@@ -63,6 +66,7 @@ impl Numbers {
             spurious: ratio(g.dsack_dups, g.retrans_segs),
             cwnd_limited: samples(|i| i.cwnd_limited),
             starved: samples(starved),
+            stuffed: samples(stuffed).filter(|_| o.samples.iter().any(|i| filled(i).is_some_and(|full| full >= 1.0))),
             window_used: o.samples.iter().filter_map(used).reduce(f64::max),
             queueing: ratio(info.srtt_ns, info.min_rtt_ns),
             buffered: o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).max(),
@@ -78,6 +82,16 @@ fn starved(info: &TcpInfo) -> Option<bool> {
         return Some(true);
     }
     Some(info.notsent_bytes? < u64::from(info.mss?) && info.packets_out? < info.cwnd?)
+}
+
+/// How full the send buffer is, its own structures included.
+fn filled(info: &TcpInfo) -> Option<f64> {
+    Some(info.wmem_queued? as f64 / info.sndbuf.filter(|size| *size > 0)? as f64)
+}
+
+/// True if nothing waits and the sender could not write either: one that had to wait is woken when two thirds are taken.
+fn stuffed(info: &TcpInfo) -> Option<bool> {
+    Some(starved(info)? && filled(info)? >= 2.0 / 3.0)
 }
 
 fn shares(o: &Observed<'_>) -> Option<Shares> {

@@ -90,6 +90,30 @@ fn each_limit_is_found_by_its_own_signs() {
 }
 
 #[test]
+fn a_buffer_that_is_full_of_what_is_under_way_is_the_limit_although_the_kernel_counts_no_time() {
+    let sent = |queued| {
+        move |_: u64, i: &mut TcpInfo| {
+            (i.notsent_bytes, i.packets_out, i.sndbuf, i.wmem_queued) = (Some(0), Some(28), Some(65_536), Some(queued));
+        }
+    };
+    assert_eq!(judged(sent(65_632)).limit, Limit::SendBuffer);
+    assert_eq!(judged(sent(60_000)).limit, Limit::Application, "what was written went in");
+    let drained = |s: u64, i: &mut TcpInfo| sent(if s == 2 { 66_000 } else { 45_000 })(s, i);
+    assert_eq!(judged(drained).limit, Limit::SendBuffer, "it waits until a third is free");
+}
+
+#[test]
+fn a_given_rate_is_the_limit_unless_the_congestion_window_is_used_up() {
+    let given = |_: u64, i: &mut TcpInfo| i.max_pacing_rate = Some(12_000_000);
+    assert_eq!(judged(given).limit, Limit::Pacing, "10 of 12 MB/s");
+    let full = |s: u64, i: &mut TcpInfo| {
+        given(s, i);
+        (i.cwnd_limited, i.srtt_ns) = (Some(true), Some(60_000_000));
+    };
+    assert_eq!(judged(full).limit, Limit::Path);
+}
+
+#[test]
 fn a_window_that_is_full_now_and_then_counts_only_when_it_was_seen_full() {
     let a_little = |s: u64, i: &mut TcpInfo| {
         i.rwnd_limited_ns = Some(s * SECOND / 5);

@@ -21,8 +21,8 @@ thresholds! {
         receive_window_share: f64 = 0.1, 0.0 to 1.0;
         /// Share of the peer's window in flight that confirms it.
         window_full: f64 = 0.9, 0.0 to 1.0;
-        /// Share of the pacing rate that is reached where pacing is the limit.
-        pacing_reached: f64 = 0.9, 0.0 to 1.0;
+        /// Share of the pacing rate that is reached where pacing is the limit: headers and a late timer take the rest.
+        pacing_reached: f64 = 0.75, 0.0 to 1.0;
         /// Share of the readings with the congestion window used up from which it is the limit.
         cwnd_limited_samples: f64 = 0.5, 0.0 to 1.0;
         /// Share of the bytes sent again from which the path loses: the line that NDT draws for a path with low loss.

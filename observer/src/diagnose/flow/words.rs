@@ -70,7 +70,11 @@ pub(super) fn evidence(limit: Limit, n: &Numbers) -> Vec<Evidence> {
                 "tcp_sock rate_app_limited, snd_cwnd",
             ));
         }
-        Limit::SendBuffer => all.push(Evidence::new("send buffer", bytes(info.sndbuf), "sock sk_sndbuf")),
+        Limit::SendBuffer => {
+            all.push(Evidence::new("send buffer", bytes(info.sndbuf), "sock sk_sndbuf"));
+            let text = format!("{} of {} readings", percent(n.stuffed), n.readings);
+            all.push(Evidence::new("full of what is under way", text, "sock sk_wmem_queued, tcp_sock write_seq"));
+        }
         Limit::ReceiveWindow => {
             let used = format!("{} of {}", percent(n.window_used), bytes(info.snd_wnd.map(u64::from)));
             all.push(Evidence::new("peer's window in flight, at most", used, "tcp_sock snd_nxt - snd_una, snd_wnd"));

@@ -26,14 +26,8 @@ const THIN: Path = Path { rate: 1_000_000, queue: 100_000, ..FAR_AWAY };
 const NEAR: Path = Path { delay: Duration::ZERO, ..FAR_AWAY };
 
 /// What most hosts use.
-const CUBIC: Ends = Ends {
-    sndbuf: None,
-    rcvbuf: None,
-    pacing: None,
-    congestion: Some("cubic"),
-    bursts: None,
-    slow_reader: None,
-};
+const CUBIC: Ends =
+    Ends { sndbuf: None, rcvbuf: None, pacing: None, congestion: Some("cubic"), bursts: None, slow_reader: None };
 
 /// Threads that send all they can over the wire.
 const PLAIN: Bed = Bed { path: FAR_AWAY, over: Over::Wire, sender: Sender::Threads(CUBIC), prepare: None };

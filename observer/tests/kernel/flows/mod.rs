@@ -253,9 +253,11 @@ fn said(bed: &Running, list: &[Connection], diagnosis: &Diagnosis) -> Said {
     let verdict = diagnosis.flow(place, connection).expect("every connection is judged");
     let named = ends(&connection.now);
     let names = |text: &str| text.contains(named.as_str());
-    let found = diagnosis.findings.iter().filter(|f| f.rule == "flow_limits").any(|f| {
-        names(&f.verdict) || f.evidence.iter().any(|e| names(&e.what))
-    });
+    let found = diagnosis
+        .findings
+        .iter()
+        .filter(|f| f.rule == "flow_limits")
+        .any(|f| names(&f.verdict) || f.evidence.iter().any(|e| names(&e.what)));
     let rate = verdict.rate().unwrap_or(0.0) * 8e-6;
     seen!("{:?}: {rate:.1} Mbit/s, found {found}, {:?} {:?}", verdict.limit, verdict.shares(), verdict.ceiling());
     seen!("    {:?}", verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect::<Vec<_>>());

@@ -33,7 +33,8 @@ pub(super) enum Over {
 }
 
 /// Keys of both ends: made for these tests, and of no use elsewhere.
-const KEYS: [&str; 2] = ["yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "cLpr5T4Zd1mqJYvLxG0JhVtWcYdVJEQhTyu6lOOGbkU="];
+const KEYS: [&str; 2] =
+    ["yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "cLpr5T4Zd1mqJYvLxG0JhVtWcYdVJEQhTyu6lOOGbkU="];
 
 /// A tunnel, and the processes that make it. Those end with it.
 #[derive(Debug)]
@@ -149,7 +150,8 @@ fn esp(end: &Netns) -> Result<(), String> {
     for (from, to) in [(1, 2), (2, 1)] {
         let (src, dst, spi) = (outer(from), outer(to), format!("0x{from}00"));
         let ends = ["src", &src, "dst", &dst];
-        let state = [&["xfrm", "state", "add"], &ends[..], &["proto", "esp", "spi", &spi, "mode", "transport"]].concat();
+        let state =
+            [&["xfrm", "state", "add"], &ends[..], &["proto", "esp", "spi", &spi, "mode", "transport"]].concat();
         attempt(end, "ip", &[&state[..], &["aead", "rfc4106(gcm(aes))", KEY, "128"]].concat())?;
         for way in ["in", "out"] {
             let policy = [&["xfrm", "policy", "add"], &ends[..], &["dir", way, "tmpl"], &ends[..]].concat();
@@ -162,7 +164,8 @@ fn esp(end: &Netns) -> Result<(), String> {
 
 /// Runs a program in a namespace; the error is what it says.
 fn attempt(end: &Netns, program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = end.inside(|| Command::new(program).args(arguments).output()).map_err(|e| format!("{program}: {e}"))?;
+    let output =
+        end.inside(|| Command::new(program).args(arguments).output()).map_err(|e| format!("{program}: {e}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     output.status.success().then_some(()).ok_or_else(|| format!("{program} {}: {}", arguments.join(" "), said.trim()))
 }
