@@ -102,12 +102,12 @@ beds! {
         Bed { sender: threads(Ends { slow_reader: Some(20), ..CUBIC }), ..PLAIN };
     a_sender_that_was_given_a_rate: [Limit::Pacing], Some(true), 5,
         Bed { sender: threads(Ends { pacing: Some(2_000_000), ..CUBIC }), ..PLAIN };
-    a_path_that_is_full: [Limit::Path], Some(true), 1, Bed { path: NARROW, ..PLAIN };
-    a_path_that_is_full_with_bbr: [Limit::Path], Some(true), 1,
+    a_path_that_is_full: [Limit::Path], Some(true), 2, Bed { path: NARROW, ..PLAIN };
+    a_path_that_is_full_with_bbr: [Limit::Path], Some(true), 2,
         Bed { path: NARROW, sender: threads(Ends { congestion: Some("bbr"), ..CUBIC }), ..PLAIN };
-    a_path_that_loses: [Limit::Loss], Some(true), 2,
+    a_path_that_loses: [Limit::Loss], Some(true), 5,
         Bed { path: Path { lost_of_million: 30_000, ..FAR_AWAY }, ..PLAIN };
-    a_queue_in_this_host: [Limit::LocalStack, Limit::Path], Some(true), 2, Bed { prepare: Some(narrow_queue), ..PLAIN };
+    a_queue_in_this_host: [Limit::LocalStack, Limit::Path], Some(true), 4, Bed { prepare: Some(narrow_queue), ..PLAIN };
     /// The handshake passes, what is full does not.
     packets_over_a_size_that_vanish: [Limit::BlackHole], Some(true), 5,
         Bed { path: Path { largest: 1200, ..FAR_AWAY }, sender: threads(Ends::default()), ..PLAIN };
@@ -115,7 +115,7 @@ beds! {
     packets_over_a_size_that_a_filter_drops: [Limit::BlackHole], Some(true), 5,
         Bed { path: Path { largest: 1200, ..NEAR }, sender: iperf(&[]), ..PLAIN };
 
-    iperf_over_a_thin_path: [Limit::Path], Some(true), 2, Bed { path: THIN, sender: iperf(&["-C", "cubic"]), ..PLAIN };
+    iperf_over_a_thin_path: [Limit::Path], Some(true), 4, Bed { path: THIN, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     iperf_that_keeps_to_a_rate: [Limit::Pacing], Some(true), 5,
         Bed { sender: iperf(&["-C", "cubic", "--fq-rate", "16M"]), ..PLAIN };
     /// It writes 8 kB 125 times a second.
@@ -125,35 +125,35 @@ beds! {
         Bed { sender: iperf(&["-C", "cubic"]), prepare: Some(small_send_buffers), ..PLAIN };
     iperf_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 5,
         Bed { sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
-    iperf_over_a_path_that_loses: [Limit::Loss], Some(true), 2,
+    iperf_over_a_path_that_loses: [Limit::Loss], Some(true), 5,
         Bed { path: Path { lost_of_million: 30_000, ..FAR_AWAY }, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     /// As fast as two processes and their CPUs can: a limit of the path or of a buffer's size is none of it.
     iperf_at_full_speed: [Limit::Application, Limit::ReceiveWindow, Limit::LocalStack, Limit::Unknown], Some(false), 1,
         Bed { path: NEAR, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    requests_with_time_to_think: [Limit::Application], Some(false), 2,
+    requests_with_time_to_think: [Limit::Application], Some(false), 5,
         Bed { path: NEAR, sender: Sender::Requests(20_000, 5), ..PLAIN };
     requests_from_far_away: [Limit::Application], Some(false), 5, Bed { sender: Sender::Requests(10_000, 0), ..PLAIN };
 
-    iperf_over_vxlan_on_a_thin_path: [Limit::Path], Some(true), 2,
+    iperf_over_vxlan_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: VXLAN, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     iperf_over_vxlan_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 5,
         Bed { over: VXLAN, sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
     /// The tunnel has the MTU of the wire; what is larger than the path takes vanishes.
     iperf_over_vxlan_that_is_too_large_for_its_path: [Limit::BlackHole], Some(true), 5,
         Bed { path: Path { largest: 1450, ..NEAR }, over: VXLAN, sender: iperf(&[]), ..PLAIN };
-    iperf_over_boringtun_on_a_thin_path: [Limit::Path], Some(true), 1,
+    iperf_over_boringtun_on_a_thin_path: [Limit::Path], Some(true), 2,
         Bed { path: THIN, over: Over::Boringtun, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    iperf_over_wireguard_on_a_thin_path: [Limit::Path], Some(true), 1,
+    iperf_over_wireguard_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 2,
+    iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 5,
         Bed { over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
-    iperf_over_gre_on_a_thin_path: [Limit::Path], Some(true), 1,
+    iperf_over_gre_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: GRE, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    iperf_over_ipip_on_a_path_that_loses: [Limit::Loss], Some(true), 1,
+    iperf_over_ipip_on_a_path_that_loses: [Limit::Loss], Some(true), 5,
         Bed { path: Path { lost_of_million: 30_000, ..FAR_AWAY }, over: IPIP, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    iperf_over_geneve_with_a_small_send_buffer: [Limit::SendBuffer], Some(true), 2,
+    iperf_over_geneve_with_a_small_send_buffer: [Limit::SendBuffer], Some(true), 5,
         Bed { over: GENEVE, sender: iperf(&["-C", "cubic"]), prepare: Some(small_send_buffers), ..PLAIN };
-    iperf_over_esp_on_a_thin_path: [Limit::Path], Some(true), 1,
+    iperf_over_esp_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: Over::Esp, sender: iperf(&["-C", "cubic"]), ..PLAIN };
 }
 

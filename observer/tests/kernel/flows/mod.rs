@@ -251,13 +251,12 @@ fn said(bed: &Running, list: &[Connection], diagnosis: &Diagnosis) -> Said {
         panic!("the flow is not seen among {near:?} from {} to {}", bed.wire.near.inode(), bed.wire.far.inode());
     };
     let verdict = diagnosis.flow(place, connection).expect("every connection is judged");
-    let named = ends(&connection.now);
-    let names = |text: &str| text.contains(named.as_str());
-    let found = diagnosis
-        .findings
-        .iter()
-        .filter(|f| f.rule == "flow_limits")
-        .any(|f| names(&f.verdict) || f.evidence.iter().any(|e| names(&e.what)));
+    let owner = connection.now.owner.as_ref().map_or(String::new(), |o| format!(" connections of {} are ", o.comm));
+    let named = [ends(&connection.now).to_string(), owner];
+    // Of a group it names the busiest, and counts the others.
+    let names = |text: &str| named.iter().any(|name| !name.is_empty() && text.contains(name));
+    let mut findings = diagnosis.findings.iter().filter(|f| f.rule == "flow_limits");
+    let found = findings.any(|f| names(&f.verdict) || f.evidence.iter().any(|e| names(&e.what.replace(", ", " are "))));
     let rate = verdict.rate().unwrap_or(0.0) * 8e-6;
     seen!("{:?}: {rate:.1} Mbit/s, found {found}, {:?} {:?}", verdict.limit, verdict.shares(), verdict.ceiling());
     seen!("    {:?}", verdict.evidence().iter().map(|e| format!("{} {}", e.what, e.value)).collect::<Vec<_>>());
