@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{IpAddr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -12,9 +13,16 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
 use super::tunnels::need;
 use crate::support::{netns::Netns, wait::wait_for, wire::Wire};
 
+/// Processes that share the receiver's CPU.
+const SHARERS: usize = 4;
 /// Port that clients ask for.
 pub(super) const PORT: u16 = 5201;
 
@@ -29,7 +37,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// iperf3 sends from the near end, with further arguments; on `cpu` the receiver runs, if it is given.
+    /// iperf3 sends from the near end, with further arguments. If a CPU is given, the receiver runs there, and has to share
+    /// it with others that never rest.
     pub(super) fn iperf(wire: &Wire, to: IpAddr, arguments: &[&str], cpu: Option<u32>) -> Result<Self, String> {
         need("iperf3")?;
         let mut client = Self::none(false);
@@ -39,6 +48,9 @@ impl Client {
             server.args(["-A", &cpu.to_string()]);
         }
         client.start(&wire.far, server)?;
+        for _ in 0..cpu.map_or(0, |_| SHARERS) {
+            client.start(&wire.far, spinner(cpu.unwrap_or_default()))?;
+        }
         listening(&wire.far);
         let mut sender = quiet("iperf3");
         sender.args(["-c", &to.to_string(), "-t", "600", "--connect-timeout", "20000"]).args(arguments);
@@ -80,6 +92,17 @@ impl Drop for Client {
         }
         self.server.take().into_iter().for_each(|server| server.join().expect("the server does not panic"));
     }
+}
+
+/// A process that keeps a CPU busy.
+fn spinner(cpu: u32) -> Command {
+    let mut command = quiet("sh");
+    command.args(["-c", "while :; do :; done"]);
+    let mut there = CpuSet::new();
+    there.set(cpu as usize).expect("there are so many CPUs");
+    // SAFETY: between fork and exec only one system call is made.
+    unsafe { command.pre_exec(move || Ok(sched_setaffinity(Pid::from_raw(0), &there)?)) };
+    command
 }
 
 fn quiet(program: &str) -> Command {

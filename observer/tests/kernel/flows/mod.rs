@@ -149,7 +149,7 @@ fn congestion_control(socket: &impl std::os::fd::AsRawFd, name: &str) {
 enum Sender {
     /// Threads of this process.
     Threads(Ends),
-    /// iperf3 with further arguments; the receiver on a CPU of its own, if one is given.
+    /// iperf3 with further arguments; the receiver on a CPU that is busy, if one is given.
     Iperf(&'static [&'static str], Option<u32>),
     /// wrk asks over and over for so many bytes, which a server sends after so many milliseconds.
     Requests(usize, u64),
