@@ -34,6 +34,9 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
     }
     let Some(shares) = n.shares else { return Limit::Unknown };
     let of_busy = |share: f64| if shares.idle < 1.0 { share / (1.0 - shares.idle) } else { 0.0 };
+    if n.stuffed.is_some_and(|share| share > t.starved_samples) {
+        return Limit::SendBuffer;
+    }
     let nothing_waits = n.info.app_limited == Some(true) || n.info.notsent_bytes == Some(0);
     if shares.idle > t.idle_share && nothing_waits {
         return Limit::Application;
@@ -48,9 +51,6 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
         return Limit::ReceiveWindow;
     }
     if buffer > t.send_buffer_share {
-        return Limit::SendBuffer;
-    }
-    if n.stuffed.is_some_and(|share| share > t.starved_samples) {
         return Limit::SendBuffer;
     }
     // Data is always under way where little is written often and the path is long: never idle, and never full.
