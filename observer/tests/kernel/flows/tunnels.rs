@@ -129,7 +129,7 @@ fn peer(end: &Netns, device: &str, n: u8) {
     let endpoint = format!("{}:51820", outer(3 - n));
     end.inside(|| {
         let mut wg = Command::new("wg");
-        wg.args(["set", device, "listen-port", "51820", "private-key", "/dev/stdin", "peer", public.trim()]);
+        wg.args(["set", device, "listen-port", "51820", "private-key", "/proc/self/fd/0", "peer", public.trim()]);
         wg.args(["allowed-ips", "10.79.0.0/24", "endpoint", &endpoint]);
         with_input(&mut wg, key(n));
     });
