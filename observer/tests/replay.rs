@@ -51,6 +51,11 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("swap-thrash", &["reclaim_stalls", "swap_thrash", "cgroup_at_limit"]),
     ("tcp-retransmits", &["retransmissions", "flow_limits"]),
     ("tmpfs-fill", &["tmpfs_growth"]),
+    ("tunnel-fragments", &["tunnel_fragments", "tunnel_mtu"]),
+    ("tunnel-healthy", &["flow_limits"]),
+    ("tunnel-mtu", &["flow_limits", "tunnel_mtu"]),
+    ("tunnel-offload", &["flow_limits", "tunnel_missing_offload"]),
+    ("tunnel-queue", &["tunnel_drops", "flow_limits"]),
     ("watermark-boost", &["reclaim_stalls", "watermark_boost"]),
     ("zombies", &["zombie_cgroups"]),
 ];
@@ -60,10 +65,6 @@ const WITHOUT_RECORDING: &[(&str, &str)] = &[
     ("tunnel_one_core", "it needs a processor that nobody else works on"),
     ("tunnel_rps_off", "it needs a processor that nobody else works on"),
     ("tunnel_black_hole", "no bed makes it on the host yet: the tests beside the rule alone see it"),
-    ("tunnel_fragments", "tests/kernel/tunnels makes it, none was recorded yet"),
-    ("tunnel_drops", "tests/kernel/tunnels makes it, none was recorded yet"),
-    ("tunnel_missing_offload", "tests/kernel/tunnels makes it, none was recorded yet"),
-    ("tunnel_mtu", "tests/kernel/tunnels makes it, none was recorded yet"),
 ];
 const EXPECTED: &str = "expected.json.zst";
 /// Largest recording in bytes, its expected models included.
