@@ -42,6 +42,8 @@ pub(super) struct Tunnel {
     /// Where the far end is reached through it.
     pub(super) far: IpAddr,
     processes: Vec<Child>,
+    /// What they leave behind.
+    files: Vec<String>,
 }
 
 impl Drop for Tunnel {
@@ -50,6 +52,7 @@ impl Drop for Tunnel {
             let _ = process.kill();
             let _ = process.wait();
         }
+        self.files.iter().for_each(|file| drop(fs::remove_file(file)));
     }
 }
 
@@ -57,7 +60,7 @@ impl Tunnel {
     /// Makes it over a wire; the error says what is not there.
     pub(super) fn new(wire: &Wire, over: Over) -> Result<Self, String> {
         let ends = [(&wire.near, 1), (&wire.far, 2)];
-        let mut tunnel = Self { far: Ipv4Addr::new(10, 79, 0, 2).into(), processes: Vec::new() };
+        let mut tunnel = Self { far: Ipv4Addr::new(10, 79, 0, 2).into(), processes: Vec::new(), files: Vec::new() };
         match over {
             Over::Wire => tunnel.far = FAR,
             Over::Device(words) => {
@@ -94,6 +97,7 @@ impl Tunnel {
                     tunnel.processes.push(process.map_err(|e| format!("boringtun-cli: {e}"))?);
                     let socket = format!("/var/run/wireguard/{device}.sock");
                     wait_for("boringtun to listen", || fs::metadata(&socket).is_ok().then_some(()));
+                    tunnel.files.push(socket);
                     peer(end, &device, n);
                     up(end, &device, n);
                 }
