@@ -33,8 +33,8 @@ const QUEUE: Bed = Bed {
     expected: &["drops"],
     prepare: |s| {
         s.near.inside(|| {
-            tc(&["qdisc", "add", "dev", UNDERLAY, "root", "tbf", "rate", "20mbit", "burst", "16kb", "limit", "40kb"])
-        })
+            tc(&["qdisc", "add", "dev", UNDERLAY, "root", "tbf", "rate", "20mbit", "burst", "16kb", "limit", "40kb"]);
+        });
     },
     traffic: |s| Traffic::tcp(s, None),
 };
