@@ -41,6 +41,7 @@ macro_rules! for_each_kernel_field {
             CSS_CGROUP, "task", "cgroup_subsys_state", "cgroup", 8;
             CGROUP_KN, "task", "cgroup", "kn", 8;
             KN_ID, "task", "kernfs_node", "id", 8;
+            TASK_RUN_DELAY, "run_delay", "task_struct", "sched_info.run_delay", 8;
             TASK_MM, "kswapd", "task_struct", "mm", 8;
             CC_DIRECT, "compaction", "compact_control", "direct_compaction", 1;
             SHRINKER_SCAN, "shrinker", "shrinker", "scan_objects", 8;
@@ -57,6 +58,14 @@ macro_rules! for_each_kernel_field {
             SKB_CB, "retransmit", "sk_buff", "cb", 48;
             CB_GSO_SEGS, "retransmit", "tcp_skb_cb", "tcp_gso_segs", 2;
             SKB_DEV, "reset", "sk_buff", "dev", 8;
+            SKB_PROTOCOL, "drops", "sk_buff", "protocol", 2;
+            CB_SEQ, "first_byte", "tcp_skb_cb", "seq", 4;
+            CB_END_SEQ, "first_byte", "tcp_skb_cb", "end_seq", 4;
+            TP_RCV_NXT, "first_byte", "tcp_sock", "rcv_nxt", 4;
+            TP_FIRST_TX, "first_byte", "tcp_sock", "first_tx_mstamp", 8;
+            SK_ACK_BACKLOG, "listen", "sock", "sk_ack_backlog", 4;
+            SK_MAX_ACK_BACKLOG, "listen", "sock", "sk_max_ack_backlog", 4;
+            SK_DROPS, "listen", "sock", "sk_drops.counter", 4;
             DEV_NET, "reset", "net_device", "nd_net.net", 8;
             SK_DADDR, "remote", "sock", "__sk_common.skc_daddr", 4;
             SK_RCV_SADDR, "socket", "sock", "__sk_common.skc_rcv_saddr", 4;

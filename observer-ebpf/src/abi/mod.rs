@@ -2,8 +2,11 @@
 
 pub mod alloc_stacks;
 pub mod compaction;
+pub mod drops;
 pub mod fields;
+pub mod first_byte;
 pub mod kswapd;
+pub mod listener;
 pub mod losses;
 pub mod oom;
 pub mod page_alloc;

@@ -14,7 +14,7 @@ use observer_ebpf::abi::{
     tcp::{Counts, Namespace},
 };
 
-use super::{BPF_NOEXIST, losses::lost, tcp_closed};
+use super::{BPF_NOEXIST, first_byte, losses::lost, tcp_closed};
 use crate::kernel::{arg, constant, field, offsets, pointer, typed_arg};
 
 #[map(name = "obs_tcp_netns")]
@@ -57,9 +57,19 @@ fn obs_tcp_state(ctx: BtfTracePointContext) -> i32 {
         _ => {}
     }
     match (old, new) {
-        (CLOSE, SYN_SENT) => tcp_closed::opened(sk),
-        (_, ESTABLISHED) => tcp_closed::established(sk),
-        (_, FIN_WAIT1 | LAST_ACK) => tcp_closed::closing(sk),
+        (CLOSE, SYN_SENT) => {
+            tcp_closed::opened(sk);
+            first_byte::opened(sk);
+        }
+        (_, ESTABLISHED) => {
+            tcp_closed::established(sk);
+            first_byte::established(sk);
+        }
+        (_, FIN_WAIT1 | LAST_ACK) => {
+            tcp_closed::closing(sk);
+            first_byte::closing(sk);
+        }
+        (SYN_SENT, CLOSE) if !is_unsent(sk) => first_byte::failed(sk),
         _ => {}
     }
     0

@@ -14,7 +14,7 @@ use observer_ebpf::abi::{
     tcp::{Birth, Closed, ClosedKey, INCOMING, OUTGOING},
 };
 
-use super::{BPF_NOEXIST, tcp_ended};
+use super::{BPF_NOEXIST, first_byte, tcp_ended};
 use crate::kernel::{
     atomic_add, current, field, now, offsets, pointer, process_comm, socket_cgroup, task_cgroup, tgid, typed_arg,
 };
@@ -80,6 +80,7 @@ fn obs_tcp_destroy(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the user side has checked the tracepoint's arguments.
     let sk = unsafe { typed_arg(ctx.as_ptr(), 0) };
     let birth = take_birth(sk);
+    first_byte::destroyed(sk);
     // SAFETY: the pointer is typed by BTF; the helper returns null for what is no TCP socket.
     let tp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut()) }.cast::<c_void>().cast_const();
     if tp.is_null() {

@@ -8,7 +8,7 @@ use crate::snapshot::container::Container;
 use crate::snapshot::coverage::{Coverage, ProbeState};
 use crate::snapshot::memory::Memory;
 use crate::snapshot::oom::{OomKill, OomTask};
-use crate::snapshot::tcp::Tcp;
+use crate::snapshot::tcp::{Tcp, Who};
 use crate::snapshot::{Host, Name, Snapshot};
 
 /// Puts pseudonyms in the place of names and addresses. What was equal stays equal within one recording, and what was
@@ -55,6 +55,7 @@ impl Masker {
             memory,
             pressure: _,
             cpus: _,
+            drops: _,
             cgroups,
             processes,
             page_alloc,
@@ -179,6 +180,17 @@ impl Masker {
     }
 
     fn mask_tcp(&mut self, tcp: &mut Tcp) {
+        for listener in tcp.listeners.iter_mut().flatten() {
+            listener.local.0 = self.address(listener.local.0);
+            listener.owner.iter_mut().for_each(|owner| self.mask_comm(&mut owner.comm));
+        }
+        for group in tcp.first_bytes.iter_mut().flat_map(|f| &mut f.list) {
+            match &mut group.who {
+                Who::Process { comm, cgroup: _ } => self.mask_comm(comm),
+                Who::Network { address, bits: _ } => *address = self.address(*address),
+                Who::OtherProcesses | Who::OtherNetworks => {}
+            }
+        }
         for socket in tcp.sockets.iter_mut().flat_map(|s| &mut s.list) {
             socket.local.0 = self.address(socket.local.0);
             socket.remote.0 = self.address(socket.remote.0);

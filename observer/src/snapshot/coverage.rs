@@ -117,6 +117,8 @@ impl Source {
     pub const SYSVIPC: &'static str = "/proc/sysvipc/shm";
     /// Names the functions of `shrinkers`; listed only where it names one of them not.
     pub const KALLSYMS: &'static str = "/proc/kallsyms";
+    /// Names the functions in `drops`; listed only where it names one of them not.
+    pub const DROP_FUNCTIONS: &'static str = "functions that drop packets";
     /// Names the flags in `page_alloc.failures`; listed only where it does not.
     pub const GFP_FLAGS: &'static str = "names of gfp flags";
     /// Fills `memory.hugepages`.

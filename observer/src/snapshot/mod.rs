@@ -9,6 +9,7 @@ pub mod compaction;
 pub mod container;
 pub mod coverage;
 pub mod cpu;
+pub mod drops;
 pub mod encapsulation;
 pub mod fields;
 pub mod histogram;
@@ -79,6 +80,9 @@ pub struct Snapshot {
     /// kills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_watch: Option<oom_watch::OomWatch>,
+    /// Packets that were dropped. Source: `skb:kfree_skb`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drops: Option<drops::Drops>,
     /// TCP: counters of the kernel, life cycle, sockets.
     pub tcp: tcp::Tcp,
     /// Network interfaces of observer's own network namespace. Source: rtnetlink `RTM_GETLINK`.

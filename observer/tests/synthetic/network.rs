@@ -1,12 +1,14 @@
 //! TCP and network interfaces.
 
 use observer::snapshot::{
-    CgroupId, Name,
+    CgroupId, Log2Histogram, Name,
     cpu::{Cpu, CpuTimes, Cpus, Softnet},
+    drops::{Drop, Drops},
     link::{Link, Links},
     tcp::{
-        Closed, ClosedGroup, ClosedTotals, Device, NamespaceCounts, Netstat, Network, Owner, Service, Share, Snmp,
-        Socket, SocketTotals, Sockets, State, Tcp, TcpInfo, TcpMemory, Traffic, TrafficTotals,
+        Closed, ClosedGroup, ClosedTotals, Device, FirstByteGroup, FirstByteTotals, FirstBytes, Listener, NamespaceCounts,
+        Netstat, Network, Owner, Service, Share, Snmp, Socket, SocketTotals, Sockets, StagesNs, State, Tcp, TcpInfo,
+        TcpMemory, Traffic, TrafficTotals, Who,
     },
 };
 
@@ -118,7 +120,112 @@ pub(super) fn tcp(n: u64) -> Tcp {
             orphans: Some(3),
             allocated: Some(420),
         }),
+<<<<<<< HEAD
+=======
+        first_bytes: Some(first_bytes(n)),
+        listeners: Some(listeners(n)),
+        ..Tcp::default()
+>>>>>>> 6fed0f1 (First bytes in stages, handshakes, listening sockets and drops by reason: probes and snapshot)
     }
+}
+
+/// Packets that nobody wanted, and some for which there was no room.
+pub(super) fn drops(n: u64) -> Drops {
+    let drop = |reason: &str, function: &str, packets| Drop {
+        reason: Some(reason.into()),
+        function: Some(function.into()),
+        netns: Some(4_026_531_840),
+        ifindex: Some(2),
+        protocol: Some(0x0800),
+        packets,
+    };
+    Drops {
+        list: vec![
+            drop("socket_rcvbuff", "__udp_queue_rcv_skb", n * 240),
+            drop("no_socket", "tcp_v4_rcv", n * 12),
+            Drop { protocol: None, ifindex: None, netns: None, ..drop("not_specified", "unix_release_sock", n) },
+        ],
+        other: 2,
+    }
+}
+
+/// Handshakes and first bytes: a near network, a far one whose servers think long, and the service that runs here.
+pub(super) fn first_bytes(n: u64) -> FirstBytes {
+    let ms = |ms: u64| ms * 1_000_000;
+    let group = |who, outgoing, port, count: u64, stages: StagesNs| {
+        let whole = stages.connect + stages.request + stages.wire + stages.server + stages.softirq + stages.read;
+        let histogram = |ns: u64| {
+            let mut buckets = vec![0; 40];
+            buckets[64 - ns.leading_zeros() as usize] = n * count;
+            Log2Histogram { buckets }
+        };
+        let times = |ns: u64| ns * n * count;
+        let connects = if outgoing { n * count } else { 0 };
+        FirstByteGroup {
+            netns: 4_026_531_840,
+            port,
+            outgoing,
+            who,
+            totals: FirstByteTotals {
+                connects,
+                failed: connects / 50,
+                syn_retrans: connects / 20,
+                connect_ns_sum: times(stages.connect),
+                connect_ns: if outgoing { histogram(stages.connect) } else { Log2Histogram::default() },
+                first_bytes: n * count,
+                unstaged: 0,
+                stages: StagesNs {
+                    connect: times(stages.connect),
+                    request: times(stages.request),
+                    wire: times(stages.wire),
+                    server: times(stages.server),
+                    softirq: times(stages.softirq),
+                    read: times(stages.read),
+                },
+                total_ns: histogram(whole),
+                run_delay_ns: n * count * ms(1),
+                run_delays: n * count,
+            },
+        }
+    };
+    let network = |address: [u8; 4]| Who::Network { address: std::net::IpAddr::from(address), bits: 24 };
+    let process = |comm: &str| Who::Process { comm: comm.into(), cgroup: Some(CgroupId(3)) };
+    let stages = |connect, server, read| StagesNs {
+        connect: ms(connect),
+        request: ms(1),
+        wire: ms(connect),
+        server: ms(server),
+        softirq: 40_000,
+        read: ms(read),
+    };
+    FirstBytes {
+        list: vec![
+            group(network([10, 0, 3, 0]), true, 5432, 40, stages(1, 8, 1)),
+            group(network([203, 0, 113, 0]), true, 5432, 12, stages(18, 46, 1)),
+            group(process("api"), true, 5432, 52, stages(5, 17, 1)),
+            group(network([198, 51, 100, 0]), false, 443, 230, StagesNs { connect: 0, wire: 0, ..stages(0, 21, 2) }),
+            group(process("nginx"), false, 443, 230, StagesNs { connect: 0, wire: 0, ..stages(0, 21, 2) }),
+        ],
+        stages: true,
+        softirq: true,
+    }
+}
+
+/// A service that is too slow to accept, and one that is not.
+pub(super) fn listeners(n: u64) -> Vec<Listener> {
+    let listener = |cookie: u32, port, queue, drops| Listener {
+        cookie: u64::from(cookie),
+        netns: 4_026_531_840,
+        local: (std::net::Ipv4Addr::UNSPECIFIED.into(), port),
+        uid: 33,
+        inode: 100 + u64::from(cookie),
+        owner: Some(Owner { pid: 4000 + cookie, comm: "nginx".into(), cgroup: Some(CgroupId(3)) }),
+        cgroup: Some(CgroupId(3)),
+        queue: Some(queue),
+        limit: Some(128),
+        drops: Some(drops),
+    };
+    vec![listener(11, 443, 129, 7 * n as u32), listener(12, 22, 0, 0)]
 }
 
 /// Eight CPUs of which the third takes the packets, and a hypervisor that takes its share.

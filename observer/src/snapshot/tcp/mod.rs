@@ -2,14 +2,18 @@
 
 mod closed;
 mod counters;
+mod first_byte;
 mod info;
+mod listener;
 mod memory;
 mod socket;
 mod traffic;
 
 pub use closed::{Closed, ClosedGroup, ClosedTotals};
 pub use counters::{NamespaceCounts, Netstat, Snmp};
+pub use first_byte::{FirstByteGroup, FirstByteTotals, FirstBytes, StagesNs, Who};
 pub use info::TcpInfo;
+pub use listener::Listener;
 pub use memory::TcpMemory;
 pub use socket::{Owner, Socket, SocketTotals, Sockets, State, ends};
 pub use traffic::{Device, Network, Service, Share, Traffic, TrafficTotals};
@@ -35,4 +39,10 @@ pub struct Tcp {
     pub sockets: Option<Sockets>,
     /// What all connections carried, by process, cgroup, network, service and device.
     pub traffic: Option<Traffic>,
+    /// How long connections took to open and to bring the first byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_bytes: Option<FirstBytes>,
+    /// Sockets that listen, at most a thousand: those that refused most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Vec<Listener>>,
 }

@@ -16,7 +16,7 @@ use super::{
     btf::{self, Btf},
     fields::{self, Resolved},
     names::Enums,
-    probes::{Arg, Attach, Form, PROBES, ProbeSpec},
+    probes::{Arg, Attach, Form, PROBES, ProbeSpec, SOFTIRQ_WAIT},
     sizes::Sizes,
 };
 use crate::{
@@ -92,7 +92,9 @@ pub(super) struct Plan<'a> {
 impl Object {
     /// Loads the programs of the default table and attaches what this kernel takes.
     pub(super) fn load(object: &[u8], options: &Options, sizes: Sizes) -> Self {
-        let wanted = PROBES.iter().filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
+        let on_demand = if options.softirq_wait { SOFTIRQ_WAIT } else { &[] };
+        let wanted =
+            PROBES.iter().chain(on_demand).filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
         let plan =
             Plan { btf: &options.btf, specs: wanted.collect(), entries: sizes.entries().into(), globals: Vec::new() };
         Self::load_plan(object, &plan, |_| Ok(()))

@@ -9,11 +9,14 @@ mod bpf_sys;
 pub mod btf;
 mod busiest;
 mod compaction;
+mod drops;
 pub mod encapsulation;
 mod fields;
+mod first_byte;
 mod gfp;
 mod iterator;
 mod kswapd;
+mod listeners;
 mod living;
 mod load;
 mod maps;
@@ -72,6 +75,8 @@ pub struct Options {
     pub btf: PathBuf,
     /// Names of the probes to load, by [`probes::PROBES`]. None: all of them.
     pub only: Option<&'static [&'static str]>,
+    /// True to see how long packets wait for their soft interrupt as well: three programs that run at each interrupt.
+    pub softirq_wait: bool,
 }
 
 impl Default for Options {
@@ -83,6 +88,7 @@ impl Default for Options {
             traffic: source::traffic::Options::default(),
             btf,
             only: None,
+            softirq_wait: false,
         }
     }
 }
@@ -110,6 +116,9 @@ struct Readers {
     oom: Option<oom::Reader>,
     namespaces: Option<tcp::Namespaces>,
     closed: Option<tcp::ClosedReader>,
+    first_bytes: Option<first_byte::Reader>,
+    drops: Option<drops::Reader>,
+    listeners: Option<listeners::Reader>,
     sockets: Option<sockets::Reader>,
     owners: Option<owners::Reader>,
     traffic: Option<traffic::Reader>,
@@ -135,6 +144,15 @@ impl Readers {
             resets_sent: object.works("tcp_resets_sent"),
             resets_received: object.works("tcp_resets_received"),
         };
+        let has = |symbols: &[&str]| !object.missing().iter().any(|symbol| symbols.contains(symbol));
+        let seen = first_byte::Seen {
+            stages: works(&["first_byte_segments", "first_byte_reads"])
+                && has(&["SKB_CB", "CB_SEQ", "CB_END_SEQ", "TP_RCV_NXT", "TP_FIRST_TX"]),
+            softirq: works(&["softirq_raise", "softirq_entry", "softirq_exit"]),
+        };
+        let drops = object.feeds("drops");
+        let listeners = object.program("tcp_listeners").and_then(|fd| fd.try_clone().ok());
+        let missing = object.missing().to_vec();
         let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
         let iterator = object.program("tcp_sockets").and_then(|fd| fd.try_clone().ok());
         let sockets = iterator.is_some();
@@ -171,6 +189,15 @@ impl Readers {
                 tcp::Namespaces::open(ebpf, sizes.namespaces, counted)
             }),
             closed: opened(closed, "tcp.closed", &mut failures, || tcp::ClosedReader::open(ebpf)),
+            first_bytes: opened(namespaces, "tcp.first_bytes", &mut failures, || {
+                first_byte::Reader::open(ebpf, sizes.first_bytes, seen)
+            }),
+            drops: opened(drops, "drops", &mut failures, || {
+                drops::Reader::open(ebpf, sizes.drops, enums.drop_reason.clone())
+            }),
+            listeners: listeners.and_then(|fd| {
+                opened(true, "tcp.listeners", &mut failures, || listeners::Reader::open(fd.as_fd(), missing))
+            }),
             sockets: iterator.and_then(|fd| {
                 opened(true, "tcp.sockets", &mut failures, || {
                     sockets::Reader::open(ebpf, fd.as_fd(), decoder, options.max_sockets)
@@ -234,6 +261,12 @@ impl Kernel {
         let tcp = &mut snapshot.tcp;
         tcp.namespaces = keep(coverage, "tcp.namespaces", readers.namespaces.as_mut(), tcp::Namespaces::read);
         tcp.closed = keep(coverage, "tcp.closed", readers.closed.as_mut(), tcp::ClosedReader::read);
+        let first_bytes = readers.first_bytes.as_mut();
+        tcp.first_bytes = keep(coverage, "tcp.first_bytes", first_bytes, |reader| reader.read(is_gone));
+        snapshot.drops = keep(coverage, "drops", readers.drops.as_mut(), drops::Reader::read);
+        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
+        let listeners = readers.listeners.as_mut();
+        tcp.listeners = keep(coverage, "tcp.listeners", listeners, |reader| reader.read(active.into_iter()));
         Self::read_sockets(readers, tcp, coverage);
         self.describe(coverage);
     }
@@ -288,6 +321,7 @@ impl Kernel {
         coverage.probes.extend(probes);
         coverage.sources.extend_from_slice(&self.readers.failures);
         coverage.sources.extend(self.readers.shrinkers.as_ref().and_then(shrinker::Reader::source));
+        coverage.sources.extend(self.readers.drops.as_ref().and_then(drops::Reader::source));
         coverage.sources.extend(self.readers.alloc_failures.as_ref().and_then(alloc_failures::Reader::source));
         if let Some(reader) = &self.readers.page_alloc {
             coverage.losses.push(loss("page_alloc: slots read late".to_owned(), reader.late()));

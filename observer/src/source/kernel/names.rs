@@ -32,6 +32,8 @@ pub(super) struct Enums {
     pub(super) migrate_type: Words,
     /// `enum vmscan_throttle_state`.
     pub(super) throttle: Words,
+    /// `enum skb_drop_reason`.
+    pub(super) drop_reason: Words,
     /// gfp flags.
     pub(super) gfp: GfpNames,
 }
@@ -43,6 +45,7 @@ impl Enums {
             compact_result: Words::of(btf, "compact_result", "COMPACT_"),
             migrate_type: Words::of(btf, "migratetype", "MIGRATE_"),
             throttle: Words::of(btf, "vmscan_throttle_state", "VMSCAN_THROTTLE_"),
+            drop_reason: Words::of(btf, "skb_drop_reason", "SKB_DROP_REASON_"),
             gfp: GfpNames::of_kernel(btf),
         }
     }

@@ -240,6 +240,39 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp("tcp_closed", "tcp_destroy_sock", &[form("obs_tcp_destroy", &[Ptr("sock")])], "tcp.closed")
     },
     ProbeSpec {
+        fields: &["task", "sock", "tcp", "socket", "retransmit", "first_byte", "run_delay"],
+        ..tp(
+            "first_byte_segments",
+            "tcp_probe",
+            &[form("obs_fb_segment", &[Ptr("sock"), Ptr("sk_buff")])],
+            "tcp.first_bytes",
+        )
+    },
+    ProbeSpec {
+        fields: &["task", "sock", "tcp", "socket", "first_byte", "run_delay"],
+        ..tp("first_byte_reads", "tcp_rcv_space_adjust", &[form("obs_fb_read", &[Ptr("sock")])], "tcp.first_bytes")
+    },
+    ProbeSpec {
+        fields: &["sock", "reset", "socket", "drops"],
+        replaced_by: Some("the counters of each protocol: /proc/net/snmp, /proc/net/netstat"),
+        ..tp(
+            "drops",
+            "kfree_skb",
+            &[
+                form("obs_drop", &[Ptr("sk_buff"), Ptr(""), Int]),
+                Form { lacks: Some("the reason of a drop"), ..form("obs_drop_at", &[Ptr("sk_buff"), Ptr("")]) },
+            ],
+            "drops",
+        )
+    },
+    ProbeSpec {
+        name: "tcp_listeners",
+        attach: Iter("tcp", "obs_tcp_listeners"),
+        feeds: "tcp.listeners",
+        fields: &["sock", "lifecycle", "task", "socket", "listen"],
+        replaced_by: Some("sock_diag, as `ss -tl` reads it"),
+    },
+    ProbeSpec {
         name: "tcp_sockets",
         attach: Iter("tcp", "obs_tcp_sockets"),
         feeds: "tcp.sockets",
@@ -260,3 +293,19 @@ pub const ALLOC_STACKS: ProbeSpec = ProbeSpec {
     fields: &["task", "kswapd"],
     ..tp("alloc_stacks", "mm_page_alloc", &[form("obs_alloc_stacks", &[Ptr("page"), Int, Int, Int])], "alloc_stacks")
 };
+
+/// How long packets wait for the soft interrupt that takes them. In a table of its own: it is loaded on demand only.
+pub const SOFTIRQ_WAIT: &[ProbeSpec] = &[
+    ProbeSpec {
+        fields: &[],
+        ..tp("softirq_raise", "softirq_raise", &[form("obs_irq_raise", &[Int])], "tcp.first_bytes.softirq")
+    },
+    ProbeSpec {
+        fields: &[],
+        ..tp("softirq_entry", "softirq_entry", &[form("obs_irq_entry", &[Int])], "tcp.first_bytes.softirq")
+    },
+    ProbeSpec {
+        fields: &[],
+        ..tp("softirq_exit", "softirq_exit", &[form("obs_irq_exit", &[Int])], "tcp.first_bytes.softirq")
+    },
+];

@@ -1,6 +1,6 @@
 //! How large the maps are, from one memory budget.
 
-use observer_ebpf::abi::{Plain, compaction, kswapd, page_alloc, reclaim, retry, tcp};
+use observer_ebpf::abi::{Plain, compaction, drops, first_byte, kswapd, page_alloc, reclaim, retry, tcp};
 
 /// Bytes that the kernel adds to each element of a preallocated hash: `struct htab_elem` and its share of buckets.
 const HASH_OVERHEAD: usize = 80;
@@ -38,6 +38,12 @@ pub(super) struct Sizes {
     pub(super) closed: u32,
     /// Bytes of the ring buffer of connections that ended: a power of two.
     pub(super) ended: u32,
+    /// Connections that wait for their first byte.
+    pub(super) pending: u32,
+    /// Sums of first bytes.
+    pub(super) first_bytes: u32,
+    /// Places at which packets are dropped, one value a possible CPU.
+    pub(super) drops: u32,
 }
 
 impl Sizes {
@@ -46,12 +52,12 @@ impl Sizes {
     pub(super) fn within(budget: usize, cpus: usize) -> Self {
         let part = |n: usize| budget / 80 * n;
         Self {
-            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(43) / 2, 262_144),
+            alloc_processes: share::<page_alloc::Key, page_alloc::Value>(part(40) / 2, 262_144),
             alloc_failures: share::<page_alloc::FailureKey, page_alloc::Failure>(part(1) / 2, 8192),
             kswapd_requesters: share::<kswapd::RequesterKey, kswapd::Requester>(part(3), 16_384),
-            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(part(8), 32_768),
+            reclaim_processes: share::<reclaim::ProcessKey, reclaim::ByProcess>(part(7), 32_768),
             reclaims_in_flight: share::<reclaim::InFlightKey, reclaim::InFlight>(part(3), 32_768),
-            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(part(8), 16_384),
+            reclaim_cgroups: share::<reclaim::CgroupKey, reclaim::ByCgroup>(part(7), 16_384),
             scans: share::<reclaim::ScanKey, reclaim::Scan>(part(1) / 2, 16_384),
             throttles: share::<reclaim::ThrottleKey, reclaim::Throttle>(part(1) / 2, 16_384),
             compacting_cgroups: share::<compaction::Key, compaction::Value>(part(2), 8192),
@@ -61,11 +67,14 @@ impl Sizes {
             births: share::<u64, tcp::Birth>(part(7), 65_536),
             closed: share::<tcp::ClosedKey, tcp::Closed>(part(4), 16_384),
             ended: ring(part(16)),
+            pending: share::<u64, first_byte::Pending>(part(1), 32_768),
+            first_bytes: share::<first_byte::Key, first_byte::Value>(part(2), 4096),
+            drops: share_bytes(part(1) / 2, size_of::<drops::Key>() + size_of::<u64>() * cpus, 2048),
         }
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 15] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 18] {
         [
             ("obs_tcp_netns", self.namespaces),
             ("obs_tcp_births", self.births),
@@ -82,6 +91,9 @@ impl Sizes {
             ("obs_cmp_cgroup", self.compacting_cgroups),
             ("obs_extfrag_who", self.fallbacks),
             ("obs_retries", self.retries),
+            ("obs_fb_pending", self.pending),
+            ("obs_fb_groups", self.first_bytes),
+            ("obs_drops", self.drops),
         ]
     }
 }

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_field_that_the_kernel_lacks_takes_its_number_away() {
-        for field in FIELDS.iter().filter(|f| f.container == "tcp_sock") {
+        for field in FIELDS.iter().filter(|f| f.container == "tcp_sock" && f.group != "first_byte") {
             let info = |missing| Decoder { missing, tick_ns: 1 }.socket(0, &raw()).info;
             let (without, with) = (info(vec![field.symbol]), info(Vec::new()));
             assert_ne!(without, with, "{} is missing and nothing shows it", field.symbol);

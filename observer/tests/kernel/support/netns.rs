@@ -65,6 +65,25 @@ impl Netns {
     }
 }
 
+/// A table of the present namespace's /proc/net/snmp, snmp6 or netstat by its first word: `Tcp`, `Udp6`, `TcpExt`.
+pub(crate) fn counters(table: &str) -> HashMap<String, u64> {
+    let read = |file: &str| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+    if table.ends_with('6') {
+        // One number a line, the table as the begin of its name.
+        let text = read("snmp6");
+        let pair = |line: &str| {
+            let (name, value) = line.split_once(char::is_whitespace)?;
+            Some((name.strip_prefix(table)?.to_owned(), value.trim().parse().ok()?))
+        };
+        return text.lines().filter_map(pair).collect();
+    }
+    let text = read("snmp") + &read("netstat");
+    let mut lines = text.lines().filter_map(|l| l.strip_prefix(table)?.strip_prefix(": "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let pairs = names.split(' ').map(str::to_owned).zip(values.split(' '));
+    pairs.filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
+}
+
 /// Moves this process into a new namespace and switches its loopback device on.
 pub(crate) fn enter_new() {
     nix::sched::unshare(CloneFlags::CLONE_NEWNET).expect("unshare");
