@@ -8,11 +8,14 @@ pub mod alloc_failure;
 pub mod cgroup;
 pub mod compaction;
 pub mod cpu;
+pub mod drops;
 pub mod eviction;
+pub mod first_byte;
 pub mod flow;
 pub mod interval;
 pub mod kswapd;
 pub mod link;
+pub mod listener;
 pub mod memory;
 pub mod namespace;
 pub mod oom;
@@ -78,6 +81,9 @@ pub struct Model {
     /// OOM kills by each source that tells of them, and the reports of the kernel's log that came in the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_watch: Option<OomWatch>,
+    /// Packets that were dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drops: Option<drops::Drops>,
     /// TCP.
     pub tcp: tcp::Tcp,
     /// Network interfaces.
@@ -146,6 +152,7 @@ impl Model {
                 .as_ref()
                 .map(|o| oom::Oom::new(o, before.and_then(|b| b.oom.as_ref()), now.stamp.monotonic_ns, &paths)),
             oom_watch: now.oom_watch.clone(),
+            drops: now.drops.as_ref().map(|d| drops::Drops::new(d, before.and_then(|b| b.drops.as_ref()), interval)),
             tcp: tcp::Tcp::new(now, before, interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             namespaces: now.network.as_ref().map(|n| {

@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::{
     cgroup::Paths,
+    first_byte::FirstBytes,
     flow::Grown,
     interval::{Interval, rate, ratio, sort_descending},
+    listener::{self, Listener},
     traffic::{InCgroup, Traffic},
 };
 use crate::snapshot::{
     self, Name, Snapshot,
-    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Sockets},
+    tcp::{Closed, ClosedGroup, ClosedTotals, NamespaceCounts, Netstat, Snmp, Sockets, TcpMemory},
 };
 
 /// TCP.
@@ -28,6 +30,15 @@ pub struct Tcp {
     pub sockets: Option<Open>,
     /// What all connections carried, by what it belongs to.
     pub traffic: Option<Traffic>,
+    /// Handshakes and first bytes of the interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_bytes: Option<FirstBytes>,
+    /// Sockets that listen, those that refuse first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Vec<Listener>>,
+    /// Memory of TCP as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<TcpMemory>,
 }
 
 /// TCP counters of one namespace. Source: its /proc/net/snmp and netstat.
@@ -151,6 +162,12 @@ impl Tcp {
                 .as_ref()
                 .map(|n| namespaces(n, before.and_then(|b| b.namespaces.as_deref()), interval)),
             closed: now.closed.as_ref().map(|c| closed(c, before.and_then(|b| b.closed.as_ref()), paths)),
+            first_bytes: now
+                .first_bytes
+                .as_ref()
+                .map(|f| FirstBytes::new(f, before.and_then(|b| b.first_bytes.as_ref()), paths)),
+            listeners: now.listeners.as_ref().map(|l| listener::rank(l, before.and_then(|b| b.listeners.as_deref()))),
+            memory: now.memory,
             sockets: now.sockets.as_ref().map(|s| open(s, before.and_then(|b| b.sockets.as_ref()), interval, paths)),
         }
     }

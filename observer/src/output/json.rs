@@ -82,6 +82,8 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpus: Part<'a, Option<crate::model::cpu::Cpus>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    drops: Part<'a, Option<crate::model::drops::Drops>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tcp: Part<'a, crate::model::tcp::Tcp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flows: Part<'a, Vec<crate::diagnose::flow::Verdict>>,
@@ -128,6 +130,7 @@ impl<'a> Parts<'a> {
             oom_watch: part(&model.oom_watch, any_of(&[Section::Oom])),
             oom_kills: any_of(&[Section::Oom]).then(|| kills(model)),
             cpus: part(&model.cpus, any_of(&[Section::Tcp, Section::Tunnels])),
+            drops: part(&model.drops, any_of(&[Section::Tcp, Section::Tunnels])),
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
             flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),

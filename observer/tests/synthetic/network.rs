@@ -6,9 +6,9 @@ use observer::snapshot::{
     drops::{Drop, Drops},
     link::{Link, Links},
     tcp::{
-        Closed, ClosedGroup, ClosedTotals, Device, FirstByteGroup, FirstByteTotals, FirstBytes, Listener, NamespaceCounts,
-        Netstat, Network, Owner, Service, Share, Snmp, Socket, SocketTotals, Sockets, StagesNs, State, Tcp, TcpInfo,
-        TcpMemory, Traffic, TrafficTotals, Who,
+        Closed, ClosedGroup, ClosedTotals, Device, FirstByteGroup, FirstByteTotals, FirstBytes, Listener,
+        NamespaceCounts, Netstat, Network, Owner, Service, Share, Snmp, Socket, SocketTotals, Sockets, StagesNs, State,
+        Tcp, TcpInfo, TcpMemory, Traffic, TrafficTotals, Who,
     },
 };
 

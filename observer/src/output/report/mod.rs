@@ -1,7 +1,10 @@
 //! The report as text, for a person on call: what is wrong, the facts behind it, and what was not seen.
 
 mod coverage;
+mod drops;
 mod findings;
+mod first_byte;
+mod listeners;
 mod memory;
 mod namespaces;
 mod oom;

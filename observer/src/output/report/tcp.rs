@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Page, Section, name, namespaces as totals, plural, traffic, tunnels};
+use super::{Page, Section, drops, first_byte, listeners, name, namespaces as totals, plural, traffic, tunnels};
 use crate::{
     diagnose::flow::Limit,
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
@@ -36,6 +36,9 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
         Some(rows) => closed(out, page, rows),
         None => page.not_seen(out, "closed connections", "tcp.closed"),
     }
+    first_byte::write(out, page);
+    listeners::write(out, page);
+    drops::write(out, page);
     if page.detailed {
         totals::write(out, page);
         match &page.model.links {
