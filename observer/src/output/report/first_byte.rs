@@ -12,13 +12,12 @@ const COLUMNS: &[Column] = &[
     Column::cut("who", Cut::End),
     Column::right("port"),
     Column::right("count"),
-    Column::right("first byte"),
-    Column::right("handshake"),
+    Column::right("whole"),
+    Column::right("connect"),
     Column::right("request"),
     Column::right("path"),
     Column::right("server"),
-    Column::right("softirq"),
-    Column::right("reading"),
+    Column::right("read"),
     Column::right("failed"),
 ];
 
@@ -62,7 +61,6 @@ fn table(out: &mut String, page: &Page<'_>, first_bytes: &FirstBytes, outgoing: 
             stage(stages.map(|s| s.request)),
             if outgoing { stage(stages.map(|s| s.wire)) } else { "-".to_owned() },
             stage(stages.map(|s| s.server)),
-            if first_bytes.softirq { stage(stages.map(|s| s.softirq)) } else { "-".to_owned() },
             stage(stages.map(|s| s.read)),
             units::count(totals.failed as f64),
         ]);
