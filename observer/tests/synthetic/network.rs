@@ -120,12 +120,8 @@ pub(super) fn tcp(n: u64) -> Tcp {
             orphans: Some(3),
             allocated: Some(420),
         }),
-<<<<<<< HEAD
-=======
         first_bytes: Some(first_bytes(n)),
         listeners: Some(listeners(n)),
-        ..Tcp::default()
->>>>>>> 6fed0f1 (First bytes in stages, handshakes, listening sockets and drops by reason: probes and snapshot)
     }
 }
 
