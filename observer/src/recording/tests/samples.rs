@@ -216,6 +216,8 @@ pub(super) fn full() -> Snapshot {
             }],
         }),
         tcp: Tcp {
+            first_bytes: None,
+            listeners: None,
             memory: Some(TcpMemory { used: Some(1), ..TcpMemory::default() }),
             snmp: Some(Snmp::from_lookup(1, lookup)),
             netstat: Some(Netstat::from_lookup(1, lookup)),
