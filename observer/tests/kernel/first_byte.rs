@@ -54,7 +54,7 @@ fn named(stages: &StagesNs) -> [(&'static str, u64); 6] {
 
 /// Exchanges over connections of their own, one after the other; gives the port.
 fn exchange(listener: &TcpListener, slow: Slow, connect: &dyn Fn(SocketAddr) -> TcpStream) -> u16 {
-    let to = listener.local_addr().unwrap();
+    let to = listener.local_addr().expect("an address");
     let pause = |at: Slow| {
         if at == slow {
             // The delay itself, which nothing could be waited for instead of.
@@ -64,12 +64,12 @@ fn exchange(listener: &TcpListener, slow: Slow, connect: &dyn Fn(SocketAddr) -> 
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..EACH {
-                let (mut server, _) = listener.accept().unwrap();
+                let (mut server, _) = listener.accept().expect("a connection");
                 pause(Slow::Accept);
                 let mut request = [0; 100];
-                server.read_exact(&mut request).unwrap();
+                server.read_exact(&mut request).expect("a request");
                 pause(Slow::Server);
-                server.write_all(b"!").unwrap();
+                server.write_all(b"!").expect("an answer is sent");
                 // Until the client has gone: the answer is acknowledged before this side ends.
                 let _ = server.read(&mut request);
             }
@@ -77,17 +77,17 @@ fn exchange(listener: &TcpListener, slow: Slow, connect: &dyn Fn(SocketAddr) -> 
         for _ in 0..EACH {
             let mut client = connect(to);
             pause(Slow::Request);
-            client.write_all(&[7; 100]).unwrap();
+            client.write_all(&[7; 100]).expect("a request is sent");
             pause(Slow::Reader);
             let mut answer = [0; 1];
-            client.read_exact(&mut answer).unwrap();
+            client.read_exact(&mut answer).expect("an answer");
         }
     });
     to.port()
 }
 
 fn plain(to: SocketAddr) -> TcpStream {
-    TcpStream::connect(to).unwrap()
+    TcpStream::connect(to).expect("connect")
 }
 
 /// Sums of one port by network of the other end, and the sums by process must be the same.
@@ -124,7 +124,7 @@ fn largest(now: &FirstByteTotals, baseline: &FirstByteTotals) -> (&'static str, 
     let mean = |t: &FirstByteTotals, ns: u64| ns as f64 / t.first_bytes.max(1) as f64 / 1e9;
     let pairs = named(&now.stages).into_iter().zip(named(&baseline.stages));
     let grown = pairs.map(|((name, a), (_, b))| (name, mean(now, a) - mean(baseline, b)));
-    grown.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
+    grown.max_by(|a, b| a.1.total_cmp(&b.1)).expect("a stage")
 }
 
 #[test]
