@@ -46,13 +46,19 @@ fn busy(second: u64) -> TcpInfo {
 
 /// Judges a connection over three seconds; `at` makes it what it is at each.
 fn judged(at: impl Fn(u64, &mut TcpInfo)) -> Verdict {
-    let snapshots: Vec<_> = (1..=4)
+    judged_of(4, |_| true, at)
+}
+
+/// The same over any number of readings, of which it is in some.
+fn judged_of(readings: u64, listed: impl Fn(u64) -> bool, at: impl Fn(u64, &mut TcpInfo)) -> Verdict {
+    let snapshots: Vec<_> = (1..=readings)
         .map(|second| {
             let mut snapshot = snapshot_at(second);
             let mut info = busy(second);
             at(second, &mut info);
             let socket = Socket { info, ..Socket::new(1, 2, ([10, 0, 0, 1].into(), 1), ([10, 0, 0, 2].into(), 443)) };
-            snapshot.tcp.sockets = Some(Sockets { list: vec![socket], ..Sockets::default() });
+            let list = if listed(second) { vec![socket] } else { Vec::new() };
+            snapshot.tcp.sockets = Some(Sockets { list, ..Sockets::default() });
             snapshot
         })
         .collect();
@@ -161,4 +167,16 @@ fn each_limit_has_one_label_everywhere() {
     for limit in Limit::ALL {
         assert_eq!(serde_json::to_value(limit).unwrap(), limit.label());
     }
+}
+
+#[test]
+fn a_connection_whose_namespace_has_its_turn_at_every_other_reading_is_judged() {
+    let small = |s: u64, i: &mut TcpInfo| i.rwnd_limited_ns = Some(s * SECOND * 3 / 4);
+    for listed in [|_| true, |s| s % 2 == 1, |s| s % 3 == 1] {
+        let verdict = judged_of(7, listed, small);
+        assert_eq!(verdict.limit, Limit::ReceiveWindow);
+        let (rate, shares) = (verdict.rate().unwrap(), verdict.shares().unwrap());
+        assert!((rate - 10e6).abs() < 1.0 && (shares.receive_window - 0.75).abs() < 1e-6, "{rate} {shares:?}");
+    }
+    assert_eq!(judged_of(7, |s| s == 7, small).limit, Limit::Unknown, "one reading says nothing");
 }
