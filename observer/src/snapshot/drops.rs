@@ -15,7 +15,7 @@ pub struct Drops {
 }
 
 /// Packets dropped at one place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Drop {
     /// Why, as `enum skb_drop_reason` has it, in small letters: `no_socket`. `None` before Linux 5.17.

@@ -1,5 +1,7 @@
 //! A snapshot in which every metric has something to say, and in which names are hostile.
 
+mod network;
+
 use std::collections::VecDeque;
 
 use crate::snapshot::{
@@ -68,6 +70,7 @@ pub(super) fn snapshot(seconds: u64) -> Snapshot {
     snapshot.stamp.monotonic_ns = (100 + seconds) * SECOND;
     snapshot.stamp.realtime_ns = (1_700_000_000 + seconds) * SECOND;
     snapshot.host.page_size = Some(4096);
+    network::fill(&mut snapshot, seconds);
     snapshot
 }
 

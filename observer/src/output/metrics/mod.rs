@@ -11,10 +11,13 @@ mod encoded;
 mod eviction;
 pub mod family;
 mod finding;
+mod first_byte;
 #[cfg(test)]
 mod full;
+mod gained;
 mod kswapd;
 mod memory;
+mod network;
 mod oom;
 mod openmetrics;
 mod own;
@@ -31,6 +34,7 @@ mod text_0_0_4;
 mod top_k;
 mod tracked;
 mod traffic;
+mod tunnel;
 
 use std::{
     sync::Arc,
@@ -62,6 +66,9 @@ const TABLES: &[&[Metric]] = &[
     oom::METRICS,
     tcp::METRICS,
     traffic::METRICS,
+    first_byte::METRICS,
+    network::METRICS,
+    tunnel::METRICS,
     cgroup::METRICS,
     finding::METRICS,
     coverage::METRICS,
@@ -170,6 +177,7 @@ impl Exporter {
         let Some(interval) = model.interval else {
             // The first snapshot, or the first of another boot: rules say what they lack.
             self.before = Some(now.clone());
+            self.tracked.tunnels.update(&model);
             self.window.clear();
             self.diagnosis = diagnose(std::slice::from_ref(&model), &self.thresholds);
             return model;
@@ -179,7 +187,7 @@ impl Exporter {
             return model;
         }
         self.before = Some(now.clone());
-        self.tracked.evicted(&model);
+        self.tracked.interval(&model);
         self.window.push(model.clone());
         let mut seconds: f64 = self.window.iter().filter_map(|m| m.interval).map(|i| i.seconds).sum();
         while self.window.len() > WINDOW_MODELS || (seconds > WINDOW_SECONDS && self.window.len() > 1) {

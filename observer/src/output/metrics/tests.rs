@@ -157,6 +157,71 @@ fn sums_over_labels_are_the_total() {
     assert_eq!(sum("observer_oom_limit_kills_total"), 5.0);
     assert_eq!(sum("observer_kswapd_requests_total"), 6.0);
     assert_eq!(sum("observer_tcp_closed_connections_total"), 6.0);
+    // Each connection once, though it is counted by process, too.
+    assert_eq!(sum("observer_tcp_first_byte_seconds_count"), 6.0);
+    assert_eq!(sum("observer_tcp_connect_failures_total"), 6.0);
+    assert!((sum("observer_tcp_first_byte_stage_seconds_total") - 0.018).abs() < 1e-9);
+    assert_eq!(sum("observer_tcp_first_byte_seconds_sum"), sum("observer_tcp_first_byte_stage_seconds_total"));
+    // A message between processes is no packet; what found no place may be one.
+    assert_eq!(sum("observer_dropped_packets_total"), 6.0);
+}
+
+#[test]
+fn what_is_older_than_observer_counts_from_the_first_look_on() {
+    let samples = parse(&text(&page(), Format::Text));
+    let sum = |name: &str| -> f64 { samples.iter().filter(|((n, _), _)| n == name).map(|(_, v)| v).sum() };
+    // Two sockets of one address, and two CPUs, of which the second does three times as much; two seconds.
+    assert_eq!((sum("observer_tcp_listen_drops_total"), sum("observer_tcp_listen_queue")), (20.0, 4.0));
+    assert_eq!((sum("observer_softnet_packets_total"), sum("observer_softnet_dropped_packets_total")), (800.0, 16.0));
+    assert_eq!(sum("observer_tunnel_sent_packets_total"), 20_000.0);
+    assert_eq!(
+        (sum("observer_tunnel_fragments_total"), sum("observer_tunnel_encapsulation_seconds_count")),
+        (4.0, 2.0)
+    );
+    let name = Name::from_bytes(HOSTILE).to_string();
+    let of = |name: &str, more: (&str, &str)| {
+        let labels = [("netns", "4026531840"), ("tunnel", &Name::from_bytes(HOSTILE).to_string()), more];
+        let labels = labels.iter().filter(|l| !l.0.is_empty()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        samples.get(&(name.to_owned(), labels.collect())).copied()
+    };
+    assert_eq!(of("observer_tunnel_dropped_packets_total", ("stage", "device")), Some(14.0));
+    assert_eq!(of("observer_tunnel_dropped_packets_total", ("stage", "backlog")), Some(16.0));
+    assert_eq!(of("observer_tunnel_overhead_bytes", ("how", "measured")), Some(50.0));
+    assert_eq!(of("observer_tunnel_overhead_bytes", ("how", "nominal_most")), Some(50.0));
+    assert_eq!(of("observer_tunnel_mtu_headroom_bytes", ("", "")), Some(0.0));
+    assert_eq!(of("observer_tunnel_handshake_age_seconds", ("peer", &name)), Some(3.0));
+}
+
+#[test]
+fn more_tunnels_than_have_a_name_are_in_other() {
+    let with = |second: u64| {
+        let mut snapshot = snapshot(second);
+        let links = &mut snapshot.links.as_mut().unwrap().list;
+        let tunnels = snapshot.network.as_mut().unwrap().namespaces[0].tunnels.as_mut().unwrap();
+        let (link, tunnel) = (links.last().unwrap().clone(), tunnels[0].clone());
+        links.extend((0..50).map(|i| crate::snapshot::link::Link { index: 100 + i, ..link.clone() }));
+        tunnels.extend((0..50).map(|i| crate::snapshot::tunnel::Tunnel {
+            ifindex: Some(100 + i),
+            name: format!("t{i}").into(),
+            ..tunnel.clone()
+        }));
+        snapshot
+    };
+    let mut exporter = Exporter::new(8);
+    exporter.page(with(1), Duration::ZERO);
+    let page = exporter.page(with(3), Duration::ZERO);
+    let samples = parse(&text(&page, Format::Text));
+    let all = |name: &str| samples.iter().filter(|((n, _), _)| n == name).map(|(_, v)| *v).collect::<Vec<_>>();
+    let sent = all("observer_tunnel_sent_packets_total");
+    assert_eq!((sent.len(), sent.iter().sum::<f64>()), (9, 51.0 * 20_000.0));
+    assert_eq!(all("observer_tunnel_limit").len(), 8);
+    assert_eq!(all("observer_tunnel_handshake_age_seconds").len(), 8);
+    assert_eq!(all("observer_tunnels"), [51.0]);
+    assert_eq!(
+        page.families.iter().find(|f| f.metric.name == "observer_dropped_points_total").unwrap().points.len(),
+        1
+    );
+    assert_eq!(all("observer_dropped_points_total"), [0.0]);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What has to be remembered between two snapshots so that counters by name never go back.
 
+mod first_byte;
+mod network;
 mod pressure;
 mod traffic;
+mod tunnel;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,8 +26,19 @@ use crate::{
         tcp::ClosedTotals,
     },
 };
+use first_byte::FirstByteSeries;
+pub(super) use first_byte::{
+    CONNECT_BUCKETS, CONNECT_NS, FAILED, FIRST_BYTE_BUCKETS, FIRST_STAGE, RUN_DELAY_NS, RUN_DELAYS, STAGES,
+    SYN_RETRANS, histogram as first_byte_histogram,
+};
+use network::NetworkSeries;
+pub(super) use network::{IRQ_NS, SOFTIRQ_NS, SOFTNET_DROPPED, SOFTNET_PACKETS, STEAL_NS, TIME_SQUEEZE};
 pub(super) use pressure::{COMPACTION_FIRST_BUCKET, COMPACTION_NS, LIMIT_HITS, LIMIT_OOMS, Pressure};
 pub(super) use traffic::{CGROUP, DEVICE, NETWORK, PROCESS, RECEIVED, SENT, SERVICE, TrafficSeries};
+use tunnel::TunnelSeries;
+pub(super) use tunnel::{
+    LATENCY_FIRST_BUCKET, LATENCY_NS, MADE, REASSEMBLED, RX_BYTES, RX_PACKETS, TX_BYTES, TX_PACKETS,
+};
 
 /// Label of a cgroup whose path nobody knows: it came and went between two snapshots. No path, as those begin with `/`.
 const UNKNOWN: &str = "unknown";
@@ -95,6 +109,9 @@ pub(super) struct Tracked {
     pub(super) closed: TopK<ClosedKey, 6>,
     pub(super) sockets: SocketSums,
     pub(super) traffic: TrafficSeries,
+    pub(super) first_bytes: FirstByteSeries,
+    pub(super) network: NetworkSeries,
+    pub(super) tunnels: TunnelSeries,
     pub(super) pressure: Pressure,
     pub(super) last_kill: Option<LastKill>,
     kills: u64,
@@ -124,6 +141,9 @@ impl Tracked {
             closed: TopK::new(top, |c| c[CLOSED_ACKED] + c[CLOSED_RECEIVED] + c[CLOSED_CONNECTIONS]),
             sockets: SocketSums::default(),
             traffic: TrafficSeries::new(top),
+            first_bytes: FirstByteSeries::new(top),
+            network: NetworkSeries::new(top),
+            tunnels: TunnelSeries::new(top),
             pressure: Pressure::new(top),
             last_kill: None,
             kills: 0,
@@ -179,6 +199,10 @@ impl Tracked {
         }
         self.sockets.update(now.tcp.sockets.as_ref());
         self.traffic.update(now, &self.paths);
+        if let Some(first_bytes) = &now.tcp.first_bytes {
+            self.first_bytes.update(at, first_bytes);
+        }
+        self.network.update(now);
         self.pressure.update(now, &self.paths);
         if let Some(oom) = &now.oom {
             self.oom(now, oom);
@@ -188,9 +212,10 @@ impl Tracked {
         }
     }
 
-    /// Takes the evictions of an interval that no other one overlaps.
-    pub(super) fn evicted(&mut self, model: &Model) {
+    /// Takes an interval that no other one overlaps.
+    pub(super) fn interval(&mut self, model: &Model) {
         self.pressure.evicted(model);
+        self.tunnels.update(model);
     }
 
     /// Paths of the cgroups that some metric names.
