@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(at(2, &[(1, [1005, 1000]), (2, [50, 50])]), [5, 0]);
         assert_eq!(at(3, &[(2, [51, 49])]), [6, 0], "one field of the second shrank");
         assert_eq!(at(4, &[(1, [1010, 1001]), (2, [51, 49])]), [11, 1], "the first one missed a look");
-        assert_eq!(at(1000, &[(1, [2000, 2000])]), [10, 1], "it was forgotten, and the other one ended");
+        assert_eq!(at(1000, &[]), [0, 0], "both have ended");
+        assert_eq!(at(1001, &[(1, [2000, 2000])]), [0, 0], "and were forgotten");
     }
 }

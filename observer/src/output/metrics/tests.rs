@@ -161,7 +161,7 @@ fn sums_over_labels_are_the_total() {
     assert_eq!(sum("observer_tcp_first_byte_seconds_count"), 6.0);
     assert_eq!(sum("observer_tcp_connect_failures_total"), 6.0);
     assert!((sum("observer_tcp_first_byte_stage_seconds_total") - 0.018).abs() < 1e-9);
-    assert_eq!(sum("observer_tcp_first_byte_seconds_sum"), sum("observer_tcp_first_byte_stage_seconds_total"));
+    assert!((sum("observer_tcp_first_byte_seconds_sum") - 0.018).abs() < 1e-9);
     // A message between processes is no packet; what found no place may be one.
     assert_eq!(sum("observer_dropped_packets_total"), 6.0);
 }
@@ -176,7 +176,7 @@ fn what_is_older_than_observer_counts_from_the_first_look_on() {
     assert_eq!(sum("observer_tunnel_sent_packets_total"), 20_000.0);
     assert_eq!(
         (sum("observer_tunnel_fragments_total"), sum("observer_tunnel_encapsulation_seconds_count")),
-        (4.0, 2.0)
+        (4.0, 3.0)
     );
     let name = Name::from_bytes(HOSTILE).to_string();
     let of = |name: &str, more: (&str, &str)| {

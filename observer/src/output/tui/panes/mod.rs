@@ -3,7 +3,10 @@
 mod cgroups;
 mod connection;
 mod details;
+mod drops;
+mod first_byte;
 mod kswapd;
+mod listeners;
 mod memory;
 mod network;
 mod oom;

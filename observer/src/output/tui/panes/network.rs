@@ -4,6 +4,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     Pane, connection,
+    drops::{DROPS, drops},
+    first_byte::{FIRST_BYTES, first_bytes},
+    listeners::{LISTENERS, listeners},
     traffic::{TRAFFIC, traffic},
 };
 use crate::{
@@ -34,12 +37,24 @@ pub(super) const PANE: Pane = Pane {
         ("Namespaces", NAMESPACES),
         ("Closed in this interval", CLOSED),
         ("Traffic of all connections", TRAFFIC),
+        ("First bytes", FIRST_BYTES),
+        ("Listening sockets", LISTENERS),
+        ("Dropped packets", DROPS),
     ],
     draw,
 };
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
-    let tables = [connections(ctx), links(ctx), namespaces(ctx), closed(ctx), traffic(ctx)];
+    let tables = [
+        connections(ctx),
+        links(ctx),
+        namespaces(ctx),
+        closed(ctx),
+        traffic(ctx),
+        first_bytes(ctx),
+        listeners(ctx),
+        drops(ctx),
+    ];
     stack::draw(ctx, area, buf, &vitals::own_namespace(ctx), &tables)
 }
 
