@@ -10,5 +10,6 @@ mod names;
 mod prometheus;
 mod protocol;
 mod target;
+mod tunnel;
 mod unprivileged;
 mod workload;

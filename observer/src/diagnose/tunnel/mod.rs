@@ -1,7 +1,7 @@
 //! What keeps a tunnel from being faster, or loses its packets. Pure.
 //!
 //! Each check looks for one thing, in a file of its own, and is a rule as well: the verdict on a tunnel is the first check that
-//! fires, in the order of [`CHECKS`]; the findings name, for each rule, the tunnel with the most traffic that it fires on.
+//! fires, in the order of `CHECKS`; the findings name, for each rule, the tunnel with the most traffic that it fires on.
 
 pub(super) mod black_hole;
 pub(super) mod drops;
