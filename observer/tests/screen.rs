@@ -84,9 +84,11 @@ fn numbers_move_under_load_and_every_pane_can_be_seen() {
     tmux.keys(&["7"]);
     tmux.wait_for("the OOM pane", |t| t.contains("Kills") && t.contains("oom_kill of /proc/vmstat"));
     tmux.keys(&["Tab"]);
+    tmux.wait_for("the tunnels pane", |t| t.contains("Connections in tunnels") && t.contains("out of the host"));
+    tmux.keys(&["Tab"]);
     tmux.wait_for("the overview again", |t| t.contains("Findings") && t.contains("Pressure"));
     tmux.keys(&["BTab"]);
-    tmux.wait_for("the OOM pane again", |t| t.contains("oom_kill of /proc/vmstat"));
+    tmux.wait_for("the tunnels pane again", |t| t.contains("Connections in tunnels"));
 
     tmux.keys(&["?"]);
     tmux.wait_for("the help", |t| t.contains("this help"));
