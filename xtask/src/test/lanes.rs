@@ -2,15 +2,15 @@
 
 use super::again::again;
 use super::outcome::Outcome;
+use super::rooms::{GUEST_TIME, ROOMS, Room, SLOW_DISK, V1_ALONE};
 use super::shown::Quiet;
 use super::{Built, Lane, Only};
 use crate::setup::{apt, measure};
-use crate::vm::{self, Disk, Ending, Guest, Series};
+use crate::vm::{self, Disk, Ending, Guest};
 use crate::{exec, paths};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use std::{fs, iter};
 
 /// Programs that kernel tests start, with the packages they come in.
@@ -20,102 +20,6 @@ const TOOLS: [(&str, &str); 5] =
 const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 6] = ["ping", "iptables", "nft", "ethtool", "iperf3", "wrk"];
-/// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
-const GUEST_TIME: Duration = Duration::from_secs(1800);
-
-/// The slow disk: its size, bytes a second that it takes, and what it is called in the guest. Tests write to it only when
-/// they are told its name.
-const SLOW_DISK: (&str, u64, &str) = ("512M", 4 << 20, "OBSERVER_TEST_SLOW_DISK=/dev/vda");
-
-/// Mounts the memory controller as version 1 and nothing else, then becomes the program that follows. Nobody has made a
-/// cgroup yet, so the kernel lets the controller go.
-const V1_ALONE: &str = "umount /sys/fs/cgroup && mount -t tmpfs cgroup /sys/fs/cgroup && \
-     mkdir /sys/fs/cgroup/memory && mount -t cgroup -o memory memory /sys/fs/cgroup/memory && exec \"$@\"";
-
-/// A guest and the tests that are run in it.
-struct Room {
-    name: &'static str,
-    series: Series,
-    memory: &'static str,
-    numa: u32,
-    /// True if it has a disk that takes little in a second.
-    slow_disk: bool,
-    /// True if the memory controller is moved to a hierarchy of version 1, and version 2 is not mounted.
-    v1_alone: bool,
-    /// True if its tests start observer itself; a small guest has no room for two large programs.
-    with_observer: bool,
-    /// True if programs go there without debug information: a small guest has no room for it.
-    stripped: bool,
-    /// True if its tests leave recordings.
-    records: bool,
-    /// Which tests: arguments of the test program.
-    tests: &'static [&'static str],
-}
-
-/// Every guest. Memory pressure is made in a small one, where it comes soon, with two nodes to be out of balance.
-const ROOMS: &[Room] = &[
-    Room {
-        name: "kernel 6.1",
-        series: Series::V6_1,
-        memory: "1G",
-        numa: 1,
-        slow_disk: false,
-        v1_alone: false,
-        with_observer: true,
-        stripped: false,
-        records: false,
-        tests: &["--skip", "pressure::"],
-    },
-    Room {
-        name: "kernel 6.12",
-        series: Series::V6_12,
-        memory: "1G",
-        numa: 1,
-        slow_disk: false,
-        v1_alone: false,
-        with_observer: true,
-        stripped: false,
-        records: false,
-        tests: &["--skip", "pressure::"],
-    },
-    Room {
-        name: "cgroup v1 alone 6.1",
-        series: Series::V6_1,
-        memory: "1G",
-        numa: 1,
-        slow_disk: false,
-        v1_alone: true,
-        with_observer: false,
-        stripped: false,
-        records: false,
-        tests: &["hierarchy::", "cgroups_scale::two_thousand", "reclaim::", "oom::"],
-    },
-    Room {
-        name: "pressure 6.12",
-        series: Series::V6_12,
-        memory: "512M",
-        numa: 2,
-        slow_disk: true,
-        v1_alone: false,
-        with_observer: false,
-        stripped: false,
-        records: true,
-        tests: &["pressure::", "oom_reports::nodes::"],
-    },
-    Room {
-        name: "out of memory 6.12",
-        series: Series::V6_12,
-        memory: "512M",
-        numa: 1,
-        slow_disk: false,
-        v1_alone: false,
-        with_observer: true,
-        stripped: true,
-        records: false,
-        tests: &["oom_records::global"],
-    },
-];
-
 /// Every lane there is.
 pub(super) fn all() -> Vec<Lane> {
     let lane =
@@ -217,8 +121,9 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     if let Err(error) = apt::need("a VM", &vm::NEEDS).and_then(|()| apt::need("kernel tests", &TOOLS)) {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
-    let (first, died) = guest_tests(room, built, test, room.tests)?;
-    let mut outcome = again(first, &kernel_tests(test, room.tests)?, died, |open| {
+    let chosen = room.chosen();
+    let (first, died) = guest_tests(room, built, test, &chosen)?;
+    let mut outcome = again(first, &kernel_tests(test, &chosen)?, died, |open| {
         let names = open.iter().map(String::as_str);
         Ok(guest_tests(room, built, test, &iter::once("--exact").chain(names).collect::<Vec<_>>())?.0)
     })?;

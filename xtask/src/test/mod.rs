@@ -3,6 +3,7 @@
 mod again;
 mod lanes;
 mod outcome;
+mod rooms;
 mod shown;
 
 use crate::{ebpf, exec, paths};
