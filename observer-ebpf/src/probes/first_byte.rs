@@ -1,6 +1,6 @@
 //! How long connections take to open and to bring the first byte, and where that time goes.
 //!
-//! A connection is looked at until its first byte was read (begun here) or the first answer was acknowledged (accepted);
+//! Where first bytes are not asked for only handshakes are seen. Else a connection is looked at until its first byte was read (begun here) or the first answer was acknowledged (accepted);
 //! of a later packet only two counters of its socket are read.
 
 use core::ffi::c_void;
@@ -42,6 +42,10 @@ static OTHER: Array<Value> = Array::with_max_entries(4, 0);
 #[map(name = "obs_fb_zero")]
 static ZERO: Array<Value> = Array::with_max_entries(1, 0);
 
+/// 1 if first bytes are looked at; else only handshakes are.
+#[unsafe(no_mangle)]
+static FIRST_BYTE: u32 = 0;
+
 const OUT: u32 = OUTGOING as u32;
 const IN: u32 = INCOMING as u32;
 const AF_INET6: u16 = 10;
@@ -80,8 +84,14 @@ pub(super) fn established(sk: *const c_void) {
             pending.established_ns = established_ns;
             let handshake = established_ns - pending.opened_ns;
             each_group(sk, pending, |value| connected(value, handshake, syn_retrans(sk)));
+            if constant(&FIRST_BYTE) == 0 {
+                let _ = PENDING.remove(sk as u64);
+            }
             return;
         }
+    }
+    if constant(&FIRST_BYTE) == 0 {
+        return;
     }
     let pending = Pending {
         opened_ns: 0,

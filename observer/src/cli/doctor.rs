@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
-    let facts = source::doctor::gather(live::options());
+    let facts = source::doctor::gather(live::options(&live::Args::default()));
     let text = if args.json {
         doctor::json(&facts, io::stdout().is_terminal())? + "\n"
     } else {

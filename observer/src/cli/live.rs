@@ -14,14 +14,25 @@ use crate::{
     source::{Collector, Options},
 };
 
-/// Everything there is to see, with the embedded eBPF object.
-pub(super) fn options() -> Options {
-    Options { watch_oom: true, ..Options::default() }
+/// Options of the commands that look at this host: what costs too much to be seen always.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// See where the time to a connection's first byte goes: two probes that run at each TCP segment
+    #[arg(long)]
+    pub first_byte: bool,
+}
+
+/// What there is to see, with the embedded eBPF object.
+pub(super) fn options(args: &Args) -> Options {
+    let mut options = Options { watch_oom: true, ..Options::default() };
+    options.kernel.first_byte = args.first_byte;
+    options
 }
 
 /// A collector of this host.
-pub(super) fn collector() -> Collector {
-    Collector::new(options())
+pub(super) fn collector(args: &Args) -> Collector {
+    Collector::new(options(args))
 }
 
 /// This host, seen until somebody asks us to stop.
@@ -33,15 +44,15 @@ pub(super) struct Live<S> {
 
 impl Live<Collector> {
     /// Begins to look.
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Self::begin(collector)
+    pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
+        Self::begin(|| collector(args))
     }
 }
 
 impl Live<Watched> {
     /// Begins to look, with an eye on OOM kills.
-    pub(super) fn watching(args: &watched::Args) -> anyhow::Result<Self> {
-        Self::begin(|| Watched::new(args))
+    pub(super) fn watching(args: &watched::Args, look: &Args) -> anyhow::Result<Self> {
+        Self::begin(|| Watched::new(args, look))
     }
 }
 

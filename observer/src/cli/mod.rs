@@ -4,7 +4,7 @@ pub mod config;
 pub mod doctor;
 mod duration;
 mod interrupt;
-mod live;
+pub mod live;
 pub mod oom;
 pub mod oom_watch;
 mod print;

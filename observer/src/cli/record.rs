@@ -5,7 +5,11 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::bail;
 use tokio::time::Instant;
 
-use super::{Global, duration, live::Live, print, watched};
+use super::{
+    Global, duration,
+    live::{self, Live},
+    print, watched,
+};
 use crate::{
     recording::{Limits, Masker, Meta, Progress, Writer},
     units,
@@ -28,6 +32,9 @@ pub struct Args {
     /// Put pseudonyms in the place of names of hosts, processes, cgroups and interfaces, and of addresses
     #[arg(long)]
     pub mask: bool,
+    /// What to look at.
+    #[command(flatten)]
+    pub look: live::Args,
     /// Storing of OOM kills.
     #[command(flatten)]
     pub watch: watched::Args,
@@ -45,7 +52,7 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     };
     // The folder comes first: whoever may not write has not loaded programs into the kernel.
     let mut writer = Writer::with_limits(&args.out, &meta, Limits::default())?;
-    let mut live = Live::watching(&args.watch)?;
+    let mut live = Live::watching(&args.watch, &args.look)?;
     let mut masker = args.mask.then(Masker::default);
     let started = Instant::now();
     let last = args.time.map(|time| started + time);

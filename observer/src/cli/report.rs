@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Global, config, duration, live::Live, print, replay, stacks};
+use super::{
+    Global, config, duration,
+    live::{self, Live},
+    print, replay, stacks,
+};
 use crate::{
     diagnose::diagnose,
     model::Model,
@@ -39,6 +43,9 @@ pub struct Args {
     /// End this long after the recording's first snapshot
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]
     pub end: Option<Duration>,
+    /// What to look at.
+    #[command(flatten)]
+    pub look: live::Args,
     /// Stacks instead of the report.
     #[command(flatten)]
     pub stacks: stacks::StackArgs,
@@ -53,6 +60,7 @@ impl Default for Args {
             replay: None,
             begin: None,
             end: None,
+            look: live::Args::default(),
             stacks: stacks::StackArgs::default(),
         }
     }
@@ -77,7 +85,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
             let (before, now) = replay::ends(path, args.begin, args.end)?;
             Model::new(&now, before.as_ref())
         }
-        None => match observe(args.time)? {
+        None => match observe(args)? {
             Ok(model) => model,
             Err(signal) => return Ok(super::interrupted(signal)),
         },
@@ -93,11 +101,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Looks at this host for `time`. The inner error is the number of the signal that ended it.
-fn observe(time: Duration) -> anyhow::Result<Result<Model, i32>> {
-    let mut live = Live::new()?;
+/// Looks at this host. The inner error is the number of the signal that ended it.
+fn observe(args: &Args) -> anyhow::Result<Result<Model, i32>> {
+    let mut live = Live::new(&args.look)?;
     let before = live.snapshot();
-    if let Err(signal) = live.wait(time) {
+    if let Err(signal) = live.wait(args.time) {
         return Ok(Err(signal));
     }
     let now = live.snapshot();

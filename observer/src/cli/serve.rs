@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Global, config, duration,
+    Global, config, duration, live,
     watched::{self, Watched},
 };
 use crate::output::{
@@ -35,6 +35,9 @@ pub struct Args {
     /// Time after which a snapshot is taken although nobody scrapes, for the findings
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::interval)]
     pub interval: Duration,
+    /// What to look at.
+    #[command(flatten)]
+    pub look: live::Args,
     /// Storing of OOM kills.
     #[command(flatten)]
     pub watch: watched::Args,
@@ -61,9 +64,9 @@ async fn serve(args: &Args, exporter: Exporter) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
 
-    let watch = args.watch.clone();
+    let (watch, look) = (args.watch.clone(), args.look.clone());
     let pace = Pace { interval: args.interval, min_age: MIN_AGE };
-    let (sampler, thread) = Sampler::start(move || Watched::new(&watch), exporter, pace)
+    let (sampler, thread) = Sampler::start(move || Watched::new(&watch, &look), exporter, pace)
         .context("starting the thread that takes snapshots")?;
 
     println!("observer: metrics at http://{at}/metrics");

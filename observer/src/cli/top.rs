@@ -13,7 +13,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 
 use super::{
-    Global, config, duration,
+    Global, config, duration, live,
     recorded::Recorded,
     watched::{self, Watched},
 };
@@ -39,6 +39,9 @@ pub struct Args {
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub no_mouse: bool,
+    /// What to look at.
+    #[command(flatten)]
+    pub look: live::Args,
     /// Storing of OOM kills.
     #[command(flatten)]
     pub watch: watched::Args,
@@ -51,6 +54,7 @@ impl Default for Args {
             replay: None,
             pane: "overview".to_owned(),
             no_mouse: false,
+            look: live::Args::default(),
             watch: watched::Args::default(),
         }
     }
@@ -69,10 +73,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         zone: TimeZone::system(),
         thresholds: config::thresholds(global)?,
     };
-    let watch = args.watch.clone();
+    let (watch, look) = (args.watch.clone(), args.look.clone());
     let feed = match args.replay.clone() {
         Some(path) => Feed::replay(move || Recorded::open(path))?,
-        None => Feed::live(move || Ok(Watched::new(&watch)))?,
+        None => Feed::live(move || Ok(Watched::new(&watch, &look)))?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let ending = runtime.block_on(app::run(options, feed))?;

@@ -56,7 +56,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Begins to look.
-    pub(super) fn new(args: &Args) -> Self {
+    pub(super) fn new(args: &Args, look: &live::Args) -> Self {
         // First: what is taken from here on stays in RAM.
         let protection = Protection::take(args.keep_oom_score);
         let recorder = args.oom_dir.clone().map(|folder| {
@@ -65,13 +65,13 @@ impl Watched {
         });
         let recorder = recorder
             .and_then(|made| made.inspect_err(|error| tracing::warn!("OOM kills are not stored: {error}")).ok());
-        let collector = live::collector();
+        let collector = live::collector(look);
         Self { collector, recorder, protection, told: None }
     }
 
     /// The same, and keeps what is told of kills for [`Self::take_told`].
     pub(super) fn telling(args: &Args) -> Self {
-        Self { told: Some(Vec::new()), ..Self::new(args) }
+        Self { told: Some(Vec::new()), ..Self::new(args, &live::Args::default()) }
     }
 
     /// What was told of kills since the last call.

@@ -14,13 +14,16 @@ mod flow_limits;
 mod fragmentation;
 mod growth;
 mod kswapd_hot;
+mod listen_overflow;
 mod numa_imbalance;
 pub mod oom;
 mod oom_disagreement;
+mod packet_drops;
 mod page_table_growth;
 mod reclaim_stalls;
 mod retransmissions;
 mod slab_growth;
+mod slow_first_byte;
 mod swap_thrash;
 #[cfg(test)]
 mod testing;
@@ -64,6 +67,9 @@ pub const RULES: &[Rule] = &[
     oom_disagreement::RULE,
     retransmissions::RULE,
     flow_limits::RULE,
+    listen_overflow::RULE,
+    packet_drops::RULE,
+    slow_first_byte::RULE,
     tunnel::black_hole::RULE,
     tunnel::fragments::RULE,
     tunnel::drops::RULE,

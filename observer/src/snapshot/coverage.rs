@@ -34,6 +34,11 @@ impl Coverage {
         })
     }
 
+    /// True if a probe that fills this part of the snapshot was asked for, whatever became of it.
+    pub fn is_wanted(&self, feeds: &str) -> bool {
+        self.probes.iter().any(|p| p.feeds == feeds)
+    }
+
     /// Why a file or another source could not be read.
     pub fn source_reason(&self, name: &str) -> Option<&Name> {
         self.sources.iter().find(|s| s.name == name).and_then(|s| s.missing.as_ref())

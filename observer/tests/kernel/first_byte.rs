@@ -1,5 +1,7 @@
 //! Handshakes and first bytes: a delay is put into one stage at a time.
 
+mod cost;
+
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
@@ -17,7 +19,7 @@ use observer::{
 use crate::support::{
     needs_root,
     netns::Netns,
-    observer::{load, load_with, read},
+    observer::{load_with, read},
     seen, skipped,
     socket::{LOOPBACKS, begin_connect, closed_port, full, listen},
     wait::wait_for,
@@ -28,6 +30,10 @@ use crate::support::{
 const EACH: u64 = 12;
 /// The delay that is put into a stage: far above what a busy machine adds to the mean of the others.
 const DELAY: Duration = Duration::from_millis(150);
+
+fn looking() -> Options {
+    Options { first_byte: true, ..Options::default() }
+}
 
 /// Where the delay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +136,7 @@ fn largest(now: &FirstByteTotals, baseline: &FirstByteTotals) -> (&'static str, 
 #[test]
 fn a_delay_in_one_stage_is_found_there_on_both_sides() {
     needs_root!("a_delay_in_one_stage_is_found_there_on_both_sides");
-    let mut kernel = load();
+    let mut kernel = load_with(&looking());
     let netns = Netns::new();
     let inode = netns.inode();
     for ip in LOOPBACKS {
@@ -169,7 +175,7 @@ fn a_delay_in_one_stage_is_found_there_on_both_sides() {
 #[test]
 fn a_long_path_is_in_the_handshake_and_on_the_wire() {
     needs_root!("a_long_path_is_in_the_handshake_and_on_the_wire");
-    let mut kernel = load();
+    let mut kernel = load_with(&looking());
     let path = Path { delay: DELAY / 2, ..Path::default() };
     let (Some(short), Some(long)) = (Wire::new(Path::default()), Wire::new(path)) else {
         return skipped("a_long_path_is_in_the_handshake_and_on_the_wire", "no tun devices");
@@ -198,7 +204,7 @@ fn a_long_path_is_in_the_handshake_and_on_the_wire() {
 fn handshakes_that_fail_or_are_repeated_are_counted() {
     needs_root!("handshakes_that_fail_or_are_repeated_are_counted");
     const REFUSED: u64 = 25;
-    let mut kernel = load();
+    let mut kernel = load_with(&looking());
     let netns = Netns::new();
     for ip in LOOPBACKS {
         let (refused, (slow, again)) = netns.inside(|| {
@@ -253,7 +259,7 @@ fn a_busy_core_is_in_the_reading_with_the_wait_for_it_beside() {
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return skipped(NAME, "it takes two CPUs");
     }
-    let mut kernel = load();
+    let mut kernel = load_with(&looking());
     let netns = Netns::new();
     let ip: IpAddr = LOOPBACKS[0];
     let port = netns.inside(|| {
@@ -303,7 +309,7 @@ fn a_busy_core_is_in_the_reading_with_the_wait_for_it_beside() {
 #[test]
 fn the_wait_for_the_soft_interrupt_is_a_part_of_the_whole() {
     needs_root!("the_wait_for_the_soft_interrupt_is_a_part_of_the_whole");
-    let mut kernel = load_with(&Options { softirq_wait: true, ..Options::default() });
+    let mut kernel = load_with(&Options { softirq_wait: true, ..looking() });
     let netns = Netns::new();
     let port = netns.inside(|| exchange(&listen(LOOPBACKS[0]), Slow::Server, &plain));
     let (out, inward) = counted(&mut kernel, netns.inode(), netns.inode(), port);
@@ -312,5 +318,24 @@ fn the_wait_for_the_soft_interrupt_is_a_part_of_the_whole() {
     for side in [&out, &inward] {
         let softirq = side.stages.softirq as f64 / 1e9;
         assert!(softirq > 0.0 && softirq < DELAY.as_secs_f64() * EACH as f64 / 2.0, "{side:?}");
+    }
+}
+
+#[test]
+fn without_first_bytes_handshakes_are_seen_and_no_segment_is() {
+    needs_root!("without_first_bytes_handshakes_are_seen_and_no_segment_is");
+    let mut kernel = load_with(&Options::default());
+    let netns = Netns::new();
+    let port = netns.inside(|| exchange(&listen(LOOPBACKS[0]), Slow::Nothing, &plain));
+    let snapshot = read(&mut kernel);
+    assert!(!snapshot.coverage.is_wanted("tcp.first_bytes"), "{:?}", snapshot.coverage.probes);
+    let first_bytes = snapshot.tcp.first_bytes.expect("handshakes are counted");
+    assert!(!first_bytes.stages);
+    let of_port: Vec<_> = first_bytes.list.iter().filter(|g| (g.netns, g.port) == (netns.inode(), port)).collect();
+    assert_eq!(of_port.len(), 2, "of the process that connects and of its network: {of_port:?}");
+    for group in of_port {
+        assert!(group.outgoing, "{group:?}");
+        assert_eq!((group.totals.connects, group.totals.connect_ns.count()), (EACH, EACH));
+        assert_eq!((group.totals.first_bytes, group.totals.unstaged), (0, 0));
     }
 }

@@ -39,6 +39,7 @@ mod reclaim_cost;
 mod reclaim_inside;
 mod recording;
 mod retries;
+mod service_recordings;
 mod soak;
 mod sock_diag;
 mod tcp_counts;

@@ -37,12 +37,21 @@ fn folder() -> PathBuf {
 
 /// Starts to record: masked, a snapshot each half second, for as long as `time` says.
 pub(crate) fn record(name: &str, time: &str, uid: Option<u32>) -> (Child, PathBuf) {
+    record_with(name, time, uid, &[])
+}
+
+/// The same with more options.
+pub(crate) fn record_with(name: &str, time: &str, uid: Option<u32>, more: &[&str]) -> (Child, PathBuf) {
     let out = folder().join(name);
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).expect("a new folder");
     chown(&out, uid, None).expect("chown");
     let mut command = Command::new(binary());
-    command.args(["record", "--mask", "--interval", "500ms", "--for", time, "--out"]).arg(&out).stdin(Stdio::null());
+    command
+        .args(["record", "--mask", "--interval", "500ms", "--for", time, "--out"])
+        .arg(&out)
+        .args(more)
+        .stdin(Stdio::null());
     if let Some(uid) = uid {
         command.uid(uid).gid(uid);
     }

@@ -2,7 +2,7 @@
 
 use observer::{
     snapshot::coverage::{Coverage, Loss, Probe, ProbeState, Source},
-    source::kernel::probes::PROBES,
+    source::kernel::probes::{FIRST_BYTE, PROBES},
 };
 
 /// Every source that a host has.
@@ -48,7 +48,7 @@ fn probes(state: impl Fn(&str) -> ProbeState) -> Vec<Probe> {
         runs: Some(123_456),
         recursion_misses: Some(0),
     };
-    PROBES.iter().map(probe).collect()
+    PROBES.iter().chain(FIRST_BYTE).map(probe).collect()
 }
 
 fn sources(missing: impl Fn(&str) -> Option<String>) -> Vec<Source> {

@@ -24,10 +24,12 @@ const COLUMNS: &[Column] = &[
 /// Appends the section.
 pub(super) fn write(out: &mut String, page: &Page<'_>) {
     let Some(first_bytes) = &page.model.tcp.first_bytes else {
-        return page.not_seen(out, "first bytes", "tcp.first_bytes");
+        return page.not_seen(out, "handshakes", "tcp.namespaces");
     };
-    if !first_bytes.stages {
-        page.not_seen(out, "stages of first bytes", "tcp.first_bytes");
+    if !first_bytes.stages && page.model.coverage.is_wanted("tcp.first_bytes") {
+        page.not_seen(out, "first bytes", "tcp.first_bytes");
+    } else if !first_bytes.stages {
+        page.fact(out, "first bytes", "not asked for: `--first-byte` shows them by stage (it costs at each segment)");
     }
     table(out, page, first_bytes, true, "Time to the first byte of connections begun here, means by stage");
     table(out, page, first_bytes, false, "Time from an accepted connection to the answer, means by stage");

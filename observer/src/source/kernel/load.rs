@@ -16,7 +16,7 @@ use super::{
     btf::{self, Btf},
     fields::{self, Resolved},
     names::Enums,
-    probes::{Arg, Attach, Form, PROBES, ProbeSpec, SOFTIRQ_WAIT},
+    probes::{Arg, Attach, FIRST_BYTE, Form, PROBES, ProbeSpec, SOFTIRQ_WAIT},
     sizes::Sizes,
 };
 use crate::{
@@ -92,11 +92,15 @@ pub(super) struct Plan<'a> {
 impl Object {
     /// Loads the programs of the default table and attaches what this kernel takes.
     pub(super) fn load(object: &[u8], options: &Options, sizes: Sizes) -> Self {
-        let on_demand = if options.softirq_wait { SOFTIRQ_WAIT } else { &[] };
-        let wanted =
-            PROBES.iter().chain(on_demand).filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name)));
-        let plan =
-            Plan { btf: &options.btf, specs: wanted.collect(), entries: sizes.entries().into(), globals: Vec::new() };
+        let first_byte = if options.first_byte { FIRST_BYTE } else { &[] };
+        let softirq_wait = if options.softirq_wait { SOFTIRQ_WAIT } else { &[] };
+        let all = PROBES.iter().chain(first_byte).chain(softirq_wait);
+        let plan = Plan {
+            btf: &options.btf,
+            specs: all.filter(|spec| options.only.is_none_or(|names| names.contains(&spec.name))).collect(),
+            entries: sizes.entries().into(),
+            globals: vec![("FIRST_BYTE", u32::from(options.first_byte))],
+        };
         Self::load_plan(object, &plan, |_| Ok(()))
     }
 

@@ -75,6 +75,9 @@ pub struct Options {
     pub btf: PathBuf,
     /// Names of the probes to load, by [`probes::PROBES`]. None: all of them.
     pub only: Option<&'static [&'static str]>,
+    /// True to see the stages of first bytes, and not handshakes alone: two programs that run at each segment of TCP and at
+    /// each reading.
+    pub first_byte: bool,
     /// True to see how long packets wait for their soft interrupt as well: three programs that run at each interrupt.
     pub softirq_wait: bool,
 }
@@ -88,6 +91,7 @@ impl Default for Options {
             traffic: source::traffic::Options::default(),
             btf,
             only: None,
+            first_byte: false,
             softirq_wait: false,
         }
     }

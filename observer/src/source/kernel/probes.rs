@@ -240,19 +240,6 @@ pub const PROBES: &[ProbeSpec] = &[
         ..tp("tcp_closed", "tcp_destroy_sock", &[form("obs_tcp_destroy", &[Ptr("sock")])], "tcp.closed")
     },
     ProbeSpec {
-        fields: &["task", "sock", "tcp", "socket", "retransmit", "first_byte", "run_delay"],
-        ..tp(
-            "first_byte_segments",
-            "tcp_probe",
-            &[form("obs_fb_segment", &[Ptr("sock"), Ptr("sk_buff")])],
-            "tcp.first_bytes",
-        )
-    },
-    ProbeSpec {
-        fields: &["task", "sock", "tcp", "socket", "first_byte", "run_delay"],
-        ..tp("first_byte_reads", "tcp_rcv_space_adjust", &[form("obs_fb_read", &[Ptr("sock")])], "tcp.first_bytes")
-    },
-    ProbeSpec {
         fields: &["sock", "reset", "socket", "drops"],
         replaced_by: Some("the counters of each protocol: /proc/net/snmp, /proc/net/netstat"),
         ..tp(
@@ -293,6 +280,24 @@ pub const ALLOC_STACKS: ProbeSpec = ProbeSpec {
     fields: &["task", "kswapd"],
     ..tp("alloc_stacks", "mm_page_alloc", &[form("obs_alloc_stacks", &[Ptr("page"), Int, Int, Int])], "alloc_stacks")
 };
+
+/// The stages of first bytes. In a table of its own: they run at each segment and at each reading, so they are loaded on demand
+/// only.
+pub const FIRST_BYTE: &[ProbeSpec] = &[
+    ProbeSpec {
+        fields: &["task", "sock", "tcp", "socket", "retransmit", "first_byte", "run_delay"],
+        ..tp(
+            "first_byte_segments",
+            "tcp_probe",
+            &[form("obs_fb_segment", &[Ptr("sock"), Ptr("sk_buff")])],
+            "tcp.first_bytes",
+        )
+    },
+    ProbeSpec {
+        fields: &["task", "sock", "tcp", "socket", "first_byte", "run_delay"],
+        ..tp("first_byte_reads", "tcp_rcv_space_adjust", &[form("obs_fb_read", &[Ptr("sock")])], "tcp.first_bytes")
+    },
+];
 
 /// How long packets wait for the soft interrupt that takes them. In a table of its own: it is loaded on demand only.
 pub const SOFTIRQ_WAIT: &[ProbeSpec] = &[
