@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     /// Take a recording instead of this host: from its first snapshot to its last
-    #[arg(long, value_name = "DIR", conflicts_with = "time")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["time", "first_byte"])]
     pub replay: Option<PathBuf>,
     /// Begin this long after the recording's first snapshot
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]

@@ -1,4 +1,5 @@
 mod masking;
 mod round_trip;
 mod samples;
+mod services;
 mod writing;

@@ -18,7 +18,6 @@ const COLUMNS: &[Column] = &[
     Column::right("path"),
     Column::right("server"),
     Column::right("read"),
-    Column::right("failed"),
 ];
 
 /// Appends the section.
@@ -64,10 +63,18 @@ fn table(out: &mut String, page: &Page<'_>, first_bytes: &FirstBytes, outgoing: 
             if outgoing { stage(stages.map(|s| s.wire)) } else { "-".to_owned() },
             stage(stages.map(|s| s.server)),
             stage(stages.map(|s| s.read)),
-            units::count(totals.failed as f64),
         ]);
     }
     table.render(out, page.style, 2);
+    for row in rows.iter().take(page.rows()).filter(|r| r.group.totals.failed > 0) {
+        let failed = units::count(row.group.totals.failed as f64);
+        page.style.paragraph(
+            out,
+            "  ",
+            4,
+            &format!("{}:{} handshakes failed: {failed}", who(&row.group.who), row.group.port),
+        );
+    }
     page.left_out(out, rows.len(), Section::Tcp);
 }
 

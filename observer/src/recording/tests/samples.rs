@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use super::services;
 use crate::snapshot::cgroup::{Cgroup, CgroupStat, Hierarchy};
 use crate::snapshot::coverage::{Cost, Coverage, Loss, Probe, ProbeState, Source};
 use crate::snapshot::cpu::{Cpu, CpuTimes, Cpus, Softnet};
@@ -33,6 +34,7 @@ pub(super) const SECRETS: &[&str] = &[
     "secret-link",
     "192.0.2.7",
     "203.0.113.9",
+    "203.0.113.0",
     "fe80::9",
 ];
 
@@ -216,8 +218,8 @@ pub(super) fn full() -> Snapshot {
             }],
         }),
         tcp: Tcp {
-            first_bytes: None,
-            listeners: None,
+            first_bytes: Some(services::first_bytes(&comm())),
+            listeners: Some(vec![services::listener(&comm())]),
             memory: Some(TcpMemory { used: Some(1), ..TcpMemory::default() }),
             snmp: Some(Snmp::from_lookup(1, lookup)),
             netstat: Some(Netstat::from_lookup(1, lookup)),

@@ -131,6 +131,16 @@ fn compare(what: &str, only: &'static [&'static str], round: &mut dyn FnMut(usiz
 
 #[test]
 #[ignore = "it measures, and judges nothing"]
+fn what_the_probe_of_drops_costs_while_nothing_is_dropped() {
+    needs_root!("what_the_probe_of_drops_costs_while_nothing_is_dropped");
+    let netns = Netns::new();
+    let mut ends = Ends::new(&netns);
+    compare("drops, request and answer", &["drops"], &mut |size| ends.requests(size));
+    compare("drops, 64 KiB of a stream", &["drops"], &mut |size| ends.stream(size));
+}
+
+#[test]
+#[ignore = "it measures, and judges nothing"]
 fn what_the_probes_of_first_bytes_cost() {
     needs_root!("what_the_probes_of_first_bytes_cost");
     let netns = Netns::new();
