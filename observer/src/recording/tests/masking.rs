@@ -31,7 +31,7 @@ fn what_tells_nothing_keeps_its_name() {
     assert_eq!(paths, ["/", "/cgroup-1.slice/cgroup-2"]);
     let ends: Vec<_> = masked.tcp.sockets.as_ref().unwrap().list.iter().map(crate::snapshot::tcp::ends).collect();
     let shown: Vec<_> = ends.iter().map(|e| e.as_str()).collect();
-    assert_eq!(shown, ["240.0.0.1:80 -> 240.0.0.2:40000", "[::1]:80 -> [2001:db8::3]:40000"]);
+    assert_eq!(shown, ["240.0.0.1:80 -> 240.0.0.3:40000", "[::1]:80 -> [2001:db8::4]:40000"]);
 }
 
 #[test]

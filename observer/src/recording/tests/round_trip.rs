@@ -263,6 +263,8 @@ const ALWAYS_THERE: &[&str] = &[
     "reclaim.by_cgroup.",
     "reclaim.by_process.",
     "reclaim.in_flight.",
+    "tcp.first_bytes.list.",
+    "tcp.listeners.",
     "tcp.sockets.list.",
     "tcp.traffic.",
 ];

@@ -36,6 +36,8 @@ const TABLES: &[(&str, &[Column])] = &[
 
 /// Tables below the vital signs are worth it from this height on.
 const TABLES_FROM: usize = 9;
+/// From this height on findings leave that much to them.
+const LARGE: usize = 36;
 
 fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let findings = findings(ctx);
@@ -47,7 +49,8 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
     let lines = strip::lay_all(&vitals, usize::from(area.width), ctx.theme);
     let wanted = stack::wanted(ctx, &findings, area, 0, 0);
     // The findings come first; of a small screen they leave at least half to the vital signs.
-    let top = wanted.min((height.saturating_sub(lines.len())).max(height / 2));
+    let kept = lines.len() + if height >= LARGE { TABLES_FROM } else { 0 };
+    let top = wanted.min(height.saturating_sub(kept).max(height / 2));
     let rest = height.saturating_sub(top + lines.len());
     let tables = if rest >= TABLES_FROM || ctx.state.zoom {
         vec![cgroups::cgroups(ctx), processes::processes(ctx), network::connections(ctx)]
