@@ -190,7 +190,7 @@ fn prometheus_answers_for_every_family_and_every_expression() {
         return;
     }
     let kills = tempfile::tempdir().unwrap();
-    let target = Target::start(&["--interval", "1s", "--oom-dir", kills.path().to_str().unwrap()]);
+    let target = Target::start(&["--first-byte", "--interval", "1s", "--oom-dir", kills.path().to_str().unwrap()]);
     let prometheus = Prometheus::start(target.address);
     let load = Load::start();
 
