@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Time that the namespaces may take in one snapshot, as each read walks the kernel's whole table of connections. The others
-/// have their turn in the next one.
+/// have their turn in the next one. One besides the own is read always: where each takes long, none would ever have a turn.
 const TIME: Duration = Duration::from_millis(100);
 /// Reader of sockets.
 #[derive(Debug)]
@@ -89,13 +89,14 @@ impl Reader {
         let (link, bytes, read, round) = (&self.link, &mut self.bytes, &mut self.read, self.round);
         read.retain(|inode, _| self.known.knows(*inode));
         let last = read.clone();
-        let (end, mut first) = (Instant::now() + TIME, true);
+        let (end, mut visited) = (Instant::now() + TIME, 0_usize);
         let turn = |namespace: &Namespace| last.get(&namespace.inode).copied().unwrap_or(0);
         let visits = self.known.visit_by_turns(turn, |namespace| {
-            let (inode, own) = (namespace.inode, std::mem::take(&mut first));
-            if !own && Instant::now() > end {
+            let (inode, own) = (namespace.inode, visited == 0);
+            if visited > 1 && Instant::now() > end {
                 return Ok(Outcome::Waits);
             }
+            visited += 1;
             let read_before = read.insert(inode, round).is_some();
             if own || !sockstat::is_empty() {
                 iterator::read(link.as_fd(), bytes, |raw| each(inode, &raw, read_before))?;

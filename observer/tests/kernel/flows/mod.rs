@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use observer::{
@@ -36,6 +36,13 @@ use crate::support::{
 /// Readings of one bed, and the time between them.
 const READINGS: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(250);
+/// Where each reading takes long, so many are enough once they have taken twice the time.
+const SLOW_READINGS: usize = 8;
+/// Readings at most until the connections are there, and until the last one has them all.
+const MOST_READINGS: usize = 60;
+
+/// Bytes that an end sends to agree on a measurement at most.
+const CONVERSATION: u64 = 4096;
 
 /// How the ends behave.
 #[derive(Debug, Clone, Copy, Default)]
@@ -165,6 +172,24 @@ struct Bed {
     prepare: Option<fn(&Wire)>,
 }
 
+impl Bed {
+    /// The same for an emulated machine, which cannot send more than a megabyte a second without being the limit itself.
+    fn slower(mut self) -> Self {
+        if self.path.rate > SLOW_PATH {
+            let times = self.path.rate / SLOW_PATH;
+            (self.path.rate, self.path.queue) = (SLOW_PATH, self.path.queue / times);
+        }
+        if let Sender::Threads(Ends { pacing: Some(rate), .. }) = &mut self.sender {
+            *rate = (*rate).min(SLOW_RATE);
+        }
+        self
+    }
+}
+
+/// Bytes a second of a path, and of a sender that keeps to a rate, that an emulated machine reaches.
+const SLOW_PATH: u64 = 1_000_000;
+const SLOW_RATE: u32 = 250_000;
+
 /// Whatever sends: it ends with this.
 #[derive(Debug)]
 enum Traffic {
@@ -208,7 +233,8 @@ impl Running {
                     c.now.netns == netns && (if client.far_sends { c.now.local.1 } else { c.now.remote.1 }) == PORT
                 };
                 let mine = list.iter().enumerate().filter(|(_, c)| of_client(c));
-                mine.max_by_key(|(_, c)| c.now.info.bytes_sent).map(|(place, _)| place)
+                let busiest = mine.max_by_key(|(_, c)| c.now.info.bytes_sent);
+                busiest.filter(|(_, c)| c.now.info.bytes_sent >= Some(CONVERSATION)).map(|(place, _)| place)
             }
         }
     }
@@ -225,17 +251,25 @@ struct Said {
 /// What observer says of the senders of so many equal beds at once; the error says what the kernel or the machine lacks.
 fn judged(kernel: &mut Kernel, bed: &Bed, at_once: usize) -> Result<Vec<Said>, String> {
     let running = (0..at_once).map(|_| Running::start(bed)).collect::<Result<Vec<_>, _>>()?;
-    // Until the path is filled: what comes first is slow start.
-    std::thread::sleep(BETWEEN * 6);
     let mut take = || {
+        std::thread::sleep(BETWEEN);
         let mut snapshot = read(kernel);
         snapshot.stamp = host::stamp();
         snapshot
     };
-    let mut last = take();
-    let mut models = Vec::new();
-    for _ in 0..READINGS {
-        std::thread::sleep(BETWEEN);
+    // A program needs time to connect, and a machine with little of it reads some namespaces at a time.
+    let there = |model: &Model| {
+        model.tcp.sockets.as_ref().is_some_and(|open| running.iter().all(|bed| bed.place(&open.list).is_some()))
+    };
+    (0..MOST_READINGS).find(|_| there(&Model::new(&take(), None)));
+    // Until the path is filled: what comes first is slow start.
+    std::thread::sleep(BETWEEN * 6);
+    let (mut last, begun) = (take(), Instant::now());
+    let mut models: Vec<Model> = Vec::new();
+    let long = BETWEEN * READINGS as u32 * 2;
+    let enough =
+        |models: &[Model]| models.len() >= READINGS || models.len() >= SLOW_READINGS && begun.elapsed() >= long;
+    while models.len() < MOST_READINGS && !(enough(&models) && models.last().is_some_and(there)) {
         let now = take();
         models.push(Model::new(&now, Some(&last)));
         last = now;

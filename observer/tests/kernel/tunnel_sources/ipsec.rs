@@ -145,7 +145,9 @@ fn an_xfrm_interface_has_the_associations_of_its_number() {
         send("10.55.0.2:9", 500, 7);
     });
     let found = at_rest(&ends);
-    assert_eq!(found.tunnels.iter().flatten().count(), 1, "policies with a number are no tunnel besides");
+    // Modules of other kinds, once loaded, put an interface of theirs into every namespace.
+    let ciphers = found.tunnels.iter().flatten().filter(|t| matches!(t.kind, Kind::Xfrm | Kind::Ipsec));
+    assert_eq!(ciphers.count(), 1, "policies with a number are no tunnel besides");
     let x0 = tunnel(&found, "x0");
     assert_eq!((&x0.kind, x0.outer.id, x0.outer.local), (&Kind::Xfrm, Some(42), "10.88.0.1".parse().ok()));
     same_peers(&x0.peers);

@@ -44,8 +44,8 @@ const KINDS: &[(&str, &str, Kind)] = &[
 fn every_kind_is_as_ip_shows_it() {
     needs_root!("every_kind_is_as_ip_shows_it");
     let (mut made, mut missing) = (0, Vec::new());
+    let ends = Ends::new();
     for (name, of, kind) in KINDS {
-        let ends = Ends::new();
         let of = of.replace("V4", V4).replace("V6", V6);
         let arguments: Vec<_> = ["t0", "type", name].into_iter().chain(of.split(' ')).collect();
         if let Err(reason) = ends.near.inside(|| add(&arguments)) {
@@ -67,6 +67,7 @@ fn every_kind_is_as_ip_shows_it() {
         if !seen.peers.is_empty() {
             rest.same_route(seen, &ends.near);
         }
+        ends.near.inside(|| ip(&["link", "del", "t0"]));
     }
     if made == 0 {
         return skipped("every_kind_is_as_ip_shows_it", &missing.join("; "));
