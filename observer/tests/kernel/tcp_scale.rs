@@ -168,6 +168,14 @@ fn of_many_connections_none_is_lost() {
         let told = total(&now).ended - total(&first).ended;
         (told + missed(&now, "tcp_closed") >= 2 * made).then_some(now)
     });
+    // Namespaces of others may have had their turn instead of this one.
+    let mut end = end;
+    for _ in 0..20 {
+        if end.tcp.sockets.as_ref().is_some_and(|sockets| sockets.namespaces_waiting == 0) {
+            break;
+        }
+        end = read(&mut kernel);
+    }
     assert_sums(&end);
     let per_second = made as f64 * 1000.0 / ms as f64;
     seen!(
