@@ -39,7 +39,7 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// Where each reading takes long, so many are enough once they have taken twice the time.
 const SLOW_READINGS: usize = 8;
 /// Readings at most until the connections are there, and until the last one has them all.
-const MOST_READINGS: usize = 60;
+const MOST_READINGS: usize = 30;
 
 /// Bytes that an end sends to agree on a measurement at most.
 const CONVERSATION: u64 = 4096;
