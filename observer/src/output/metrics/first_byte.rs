@@ -95,8 +95,15 @@ pub(super) const METRICS: &[Metric] = &[
         help: "The parts of observer_tcp_first_byte_seconds by stage: handshake, request, path (wire), server, soft interrupt, reading",
         source: BYTES,
         read: |view, out| {
+            let softirq = view.now.tcp.first_bytes.as_ref().is_some_and(|f| f.softirq);
             each(view, true, |labels, counts| {
-                for (i, stage) in STAGES.iter().enumerate() {
+                // The stages that there are: an accepted connection has neither a handshake nor a path.
+                let there = |stage: &str| match stage {
+                    "softirq" => softirq,
+                    "connect" | "wire" => labels.last() != Some(&"in"),
+                    _ => true,
+                };
+                for (i, stage) in STAGES.iter().enumerate().filter(|(_, stage)| there(stage)) {
                     let labels: Vec<_> = labels.iter().copied().chain([*stage]).collect();
                     out.push(&labels, sum(counts, FIRST_STAGE + i, 1));
                 }

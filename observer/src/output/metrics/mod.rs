@@ -177,7 +177,7 @@ impl Exporter {
         let Some(interval) = model.interval else {
             // The first snapshot, or the first of another boot: rules say what they lack.
             self.before = Some(now.clone());
-            self.tracked.tunnels.update(&model);
+            self.tracked.tunnels.look(&model);
             self.window.clear();
             self.diagnosis = diagnose(std::slice::from_ref(&model), &self.thresholds);
             return model;

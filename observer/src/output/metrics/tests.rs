@@ -176,7 +176,7 @@ fn what_is_older_than_observer_counts_from_the_first_look_on() {
     assert_eq!(sum("observer_tunnel_sent_packets_total"), 20_000.0);
     assert_eq!(
         (sum("observer_tunnel_fragments_total"), sum("observer_tunnel_encapsulation_seconds_count")),
-        (4.0, 3.0)
+        (4.0, 2.0)
     );
     let name = Name::from_bytes(HOSTILE).to_string();
     let of = |name: &str, more: (&str, &str)| {
@@ -190,6 +190,25 @@ fn what_is_older_than_observer_counts_from_the_first_look_on() {
     assert_eq!(of("observer_tunnel_overhead_bytes", ("how", "nominal_most")), Some(50.0));
     assert_eq!(of("observer_tunnel_mtu_headroom_bytes", ("", "")), Some(0.0));
     assert_eq!(of("observer_tunnel_handshake_age_seconds", ("peer", &name)), Some(3.0));
+}
+
+#[test]
+fn packets_of_a_tunnel_without_an_interface_are_not_told() {
+    let with = |second: u64| {
+        let mut snapshot = snapshot(second);
+        let tunnels = snapshot.network.as_mut().unwrap().namespaces[0].tunnels.as_mut().unwrap();
+        let mut ipsec = crate::snapshot::tunnel::Tunnel { name: "ipsec".into(), ..Default::default() };
+        ipsec.peers = vec![crate::snapshot::tunnel::Peer { tx_bytes: Some(100 * second), ..Default::default() }];
+        tunnels.push(ipsec);
+        snapshot
+    };
+    let mut exporter = Exporter::new(8);
+    exporter.page(with(1), Duration::ZERO);
+    let samples = parse(&text(&exporter.page(with(3), Duration::ZERO), Format::Text));
+    let labels = [("netns", "4026531840"), ("tunnel", "ipsec")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let of = |name: &str| samples.get(&(name.to_owned(), BTreeMap::from(labels.clone()))).copied();
+    assert_eq!(of("observer_tunnel_sent_bytes_total"), Some(200.0));
+    assert_eq!(of("observer_tunnel_sent_packets_total"), None);
 }
 
 #[test]

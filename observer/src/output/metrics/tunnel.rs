@@ -27,8 +27,12 @@ const fn traffic<const FIELD: usize>(name: &'static str, unit: Option<&'static s
 
 fn carried<const FIELD: usize>(view: &View<'_>, out: &mut Points) {
     if view.model.tunnels.is_some() {
-        let traffic = &view.tracked.tunnels.traffic;
-        traffic.each(TUNNEL.len(), |labels, counts| out.push_known(labels, counts.get(FIELD).copied()));
+        let tunnels = &view.tracked.tunnels;
+        tunnels.traffic.each(TUNNEL.len(), |labels, counts| {
+            if matches!(FIELD, RX_BYTES | TX_BYTES) || tunnels.counts_packets(labels) {
+                out.push_known(labels, counts.get(FIELD).copied());
+            }
+        });
     }
 }
 

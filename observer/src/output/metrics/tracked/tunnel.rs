@@ -30,6 +30,8 @@ type Key = (u64, Option<u32>, String);
 #[derive(Debug)]
 pub(in crate::output::metrics) struct TunnelSeries {
     top: usize,
+    /// Labels of those without an interface, whose packets nobody counts.
+    no_packets: HashSet<Vec<String>>,
     /// By namespace and tunnel.
     pub(in crate::output::metrics) traffic: Gained<Key, 4>,
     /// By namespace, tunnel and stage.
@@ -44,6 +46,7 @@ impl TunnelSeries {
     pub(super) fn new(top: usize) -> Self {
         Self {
             top,
+            no_packets: HashSet::new(),
             traffic: Gained::new(top),
             drops: Gained::new(top),
             latency: Gained::new(top),
@@ -51,11 +54,20 @@ impl TunnelSeries {
         }
     }
 
+    /// Takes what interfaces and peers count, which is the same however often it is looked at.
+    pub(in crate::output::metrics) fn look(&mut self, model: &Model) {
+        let Some(tunnels) = &model.tunnels else { return };
+        let rows = tunnels.list.iter().map(|t| (key(t), label(t), traffic(t)));
+        self.traffic.update(model.stamp.monotonic_ns, rows);
+        self.no_packets.retain(|label| self.traffic.has(label));
+        self.no_packets.extend(tunnels.list.iter().filter(|t| t.link.is_none()).map(label));
+    }
+
     /// Takes an interval that no other one overlaps.
     pub(in crate::output::metrics) fn update(&mut self, model: &Model) {
         let Some(tunnels) = &model.tunnels else { return };
+        self.look(model);
         let at = model.stamp.monotonic_ns;
-        self.traffic.update(at, tunnels.list.iter().map(|t| (key(t), label(t), traffic(t))));
         let mut drops: BTreeMap<_, Counts<1>> = BTreeMap::new();
         let mut latency: BTreeMap<_, Counts<LATENCY_COUNTS>> = BTreeMap::new();
         let mut fragments: BTreeMap<_, Counts<2>> = BTreeMap::new();
@@ -75,8 +87,9 @@ impl TunnelSeries {
                 counts.iter_mut().zip(grown).for_each(|(sum, n)| *sum += n);
             }
             // Several tunnels go through one namespace, which counts for all of them.
-            let made = [tunnel.fragments_in_interval, tunnel.reassembled_in_interval].map(|n| n.unwrap_or(0));
-            fragments.insert(vec![tunnel.underlay_netns.to_string()], made);
+            if let (Some(made), Some(whole)) = (tunnel.fragments_in_interval, tunnel.reassembled_in_interval) {
+                fragments.insert(vec![tunnel.underlay_netns.to_string()], [made, whole]);
+            }
         }
         self.drops.credit(at, drops);
         self.latency.credit(at, latency);
@@ -90,6 +103,11 @@ impl TunnelSeries {
         let rest = all().filter(|(label, _)| !self.traffic.has(label));
         let mut seen = HashSet::new();
         first.chain(rest).filter(|(label, _)| seen.insert(label.clone())).take(self.top).collect()
+    }
+
+    /// True if somebody counts the packets of the tunnel.
+    pub(in crate::output::metrics) fn counts_packets(&self, label: &[&str]) -> bool {
+        !self.no_packets.iter().any(|l| l.iter().eq(label))
     }
 
     /// Points at most of what has several in a tunnel.
