@@ -25,11 +25,12 @@ pub(super) fn hold(bytes: usize) {
     mem::forget(pages);
 }
 
-/// Locks all memory that it has and will have, and takes so much.
+/// Locks all memory that it will have, and takes so much. Not what it has: with the program in RAM, and much debug
+/// information in it, it would be the largest process, and the one to be killed.
 pub(super) fn lock(bytes: usize, adjust: &str) {
     score(adjust);
     // SAFETY: mlockall has no preconditions.
-    let locked = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    let locked = unsafe { libc::mlockall(libc::MCL_FUTURE) };
     assert_eq!(locked, 0, "mlockall: {}", io::Error::last_os_error());
     hold(bytes);
 }
