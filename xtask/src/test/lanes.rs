@@ -153,6 +153,7 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
         kernel: room.series,
         memory: room.memory.to_owned(),
         cpus: 2,
+        one_thread: room.one_thread,
         numa: room.numa,
         disk: room.slow_disk.then(|| Disk { size: SLOW_DISK.0.to_owned(), write: Some(SLOW_DISK.1) }),
         adds,

@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// Seconds after which the guest is ended
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
+    /// Emulate its CPUs in turns, on one thread
+    #[arg(long)]
+    one_thread: bool,
     /// What to run as root: one word is a piece of shell, several are a program and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -92,6 +95,9 @@ pub(crate) struct Guest {
     /// As qemu's `-m` takes it.
     pub(crate) memory: String,
     pub(crate) cpus: u32,
+    /// True to emulate its CPUs in turns on one thread: slower where nothing else runs, but no CPU meets code that another
+    /// one is just patching, which kills guests whose tracepoints are switched on and off much.
+    pub(crate) one_thread: bool,
     /// NUMA nodes, at least 1.
     pub(crate) numa: u32,
     pub(crate) disk: Option<Disk>,
@@ -113,6 +119,7 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
         kernel: args.kernel,
         memory: args.mem,
         cpus: args.cpus,
+        one_thread: args.one_thread,
         numa: args.numa,
         disk: args.disk.map(|size| Disk { size, write: args.disk_write }),
         adds,

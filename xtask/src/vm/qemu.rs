@@ -34,7 +34,7 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
     command
         .args([
             "-accel",
-            "tcg,thread=multi",
+            if guest.one_thread { "tcg,thread=single" } else { "tcg,thread=multi" },
             "-cpu",
             "max",
             "-nodefaults",

@@ -112,8 +112,11 @@ fn work(out: &mut String, page: &Page<'_>, tunnels: &Tunnels) {
         .filter(|p| p.packets.is_some_and(|n| n > 0.0))
         .take(page.rows())
         .map(|p| {
-            let device =
-                p.device.and_then(|(netns, index)| tunnels.by_interface(netns, index)).map(|t| t.name.to_string());
+            let tunnel = p.device.and_then(|(netns, index)| tunnels.by_interface(netns, index));
+            let device = tunnel.map(|t| match &t.namespace {
+                Some(namespace) => format!("{} in {namespace}", t.name),
+                None => t.name.to_string(),
+            });
             let device = device.or_else(|| p.device.map(|(_, index)| format!("interface {index}")));
             let packets = units::or_unknown(p.packets, units::per_second);
             format!(
