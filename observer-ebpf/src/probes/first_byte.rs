@@ -9,20 +9,17 @@ use aya_ebpf::{
     EbpfContext as _,
     helpers::{bpf_probe_read_kernel, generated::bpf_skc_to_tcp_sock},
     macros::{btf_tracepoint, map},
-    maps::{Array, HashMap, LruHashMap},
+    maps::LruHashMap,
     programs::BtfTracePointContext,
 };
 use observer_ebpf::abi::{
     COMM_LEN,
     fields::ABSENT,
-    first_byte::{
-        BUCKETS, BY_PEER, BY_PEER_V6, BY_PROCESS, FIRST_BUCKET, Key, NETWORK_V4, NETWORK_V6, Pending, STAGES, Stage,
-        Value,
-    },
+    first_byte::{BUCKETS, FIRST_BUCKET, Pending, STAGES, Stage, Value},
     tcp::{INCOMING, OUTGOING},
 };
 
-use super::{BPF_NOEXIST, softirq_wait};
+use super::{first_byte_groups::each_group, softirq_wait};
 use crate::kernel::{
     atomic_add, constant, current, current_comm, field, now, offsets, pointer, task_cgroup, tid, typed_arg,
 };
@@ -31,24 +28,12 @@ use crate::kernel::{
 #[map(name = "obs_fb_pending")]
 static PENDING: LruHashMap<u64, Pending> = LruHashMap::with_max_entries(2048, 0);
 
-#[map(name = "obs_fb_groups")]
-static GROUPS: HashMap<Key, Value> = HashMap::with_max_entries(1024, 0);
-
-/// What found no place in GROUPS: by process, by network of the other end; of each the connections begun here first.
-#[map(name = "obs_fb_rest")]
-static OTHER: Array<Value> = Array::with_max_entries(4, 0);
-
-/// A value of zeros: it is too large for the stack.
-#[map(name = "obs_fb_zero")]
-static ZERO: Array<Value> = Array::with_max_entries(1, 0);
-
 /// 1 if first bytes are looked at; else only handshakes are.
 #[unsafe(no_mangle)]
 static FIRST_BYTE: u32 = 0;
 
-const OUT: u32 = OUTGOING as u32;
-const IN: u32 = INCOMING as u32;
-const AF_INET6: u16 = 10;
+pub(super) const OUT: u32 = OUTGOING as u32;
+pub(super) const IN: u32 = INCOMING as u32;
 /// A connection that has received so many segments is not at its first byte.
 const LATE: u32 = 4096;
 
@@ -297,71 +282,6 @@ fn bucket(ns: u64) -> usize {
     bits = (bits & 0x3333_3333) + (bits >> 2 & 0x3333_3333);
     bits = (bits + (bits >> 4)) & 0x0f0f_0f0f;
     (bits.wrapping_mul(0x0101_0101) >> 24) as usize & (BUCKETS - 1)
-}
-
-/// Calls `add` with the sums of the process and with those of the other end's network.
-#[inline(always)]
-fn each_group(sk: *const c_void, pending: &Pending, add: impl Fn(*mut Value)) {
-    let incoming = pending.direction == IN;
-    let port = if incoming {
-        field(sk, &offsets::SK_NUM).unwrap_or(0)
-    } else {
-        u16::from_be(field(sk, &offsets::SK_DPORT).unwrap_or(0))
-    };
-    let net = pointer(sk, &offsets::SK_NET);
-    let mut key = Key {
-        cgroup: pending.cgroup,
-        who: pending.comm,
-        netns: net.and_then(|net| field(net, &offsets::NET_INUM)).unwrap_or(0),
-        port,
-        by: BY_PROCESS,
-        direction: pending.direction as u8,
-    };
-    if let Some(value) = group(&key, u32::from(incoming)) {
-        add(value);
-    }
-    key.cgroup = 0;
-    (key.who, key.by) = network(sk);
-    if let Some(value) = group(&key, 2 + u32::from(incoming)) {
-        add(value);
-    }
-}
-
-#[inline(always)]
-fn group(key: &Key, other: u32) -> Option<*mut Value> {
-    if let Some(value) = GROUPS.get_ptr_mut(key) {
-        return Some(value);
-    }
-    // SAFETY: the map gave the pointer, and nobody writes to it.
-    let zero = unsafe { &*ZERO.get_ptr(0)? };
-    let _ = GROUPS.insert(key, zero, BPF_NOEXIST);
-    GROUPS.get_ptr_mut(key).or_else(|| OTHER.get_ptr_mut(other))
-}
-
-/// The network that the other end is in, and how to read it.
-#[inline(always)]
-fn network(sk: *const c_void) -> ([u8; 16], u8) {
-    let mut who = [0u8; 16];
-    if field::<u16>(sk, &offsets::SK_FAMILY) != Some(AF_INET6) {
-        let address = field::<[u8; 4]>(sk, &offsets::SK_DADDR).unwrap_or([0; 4]);
-        who[..NETWORK_V4].copy_from_slice(&address[..NETWORK_V4]);
-        return (who, BY_PEER);
-    }
-    let at = constant(&offsets::SK_V6_DADDR);
-    if at == ABSENT {
-        return (who, BY_PEER_V6);
-    }
-    // SAFETY: the helper checks the address.
-    let address = unsafe { bpf_probe_read_kernel(sk.byte_add(at as usize).cast::<[u32; 4]>()) }.unwrap_or([0; 4]);
-    if address[0] == 0 && address[1] == 0 && address[2] == 0xffff_u32.to_be() {
-        // An IPv4 address, mapped.
-        who[..NETWORK_V4].copy_from_slice(&address[3].to_ne_bytes()[..NETWORK_V4]);
-        return (who, BY_PEER);
-    }
-    let (first, second) = (address[0].to_ne_bytes(), address[1].to_ne_bytes());
-    who[..4].copy_from_slice(&first);
-    who[4..NETWORK_V6].copy_from_slice(&second[..NETWORK_V6 - 4]);
-    (who, BY_PEER_V6)
 }
 
 /// True if the segment brings the next byte that is expected.

@@ -3,30 +3,20 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_seq_write, bpf_skc_to_tcp_sock},
+    helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock},
     macros::map,
     maps::PerCpuArray,
 };
-use observer_ebpf::abi::{fields::ABSENT, listener::Listener};
+use observer_ebpf::abi::listener::Listener;
 
-use crate::kernel::{constant, far_field, field, offsets, pointer, socket_cgroup};
-
-const AF_INET6: u16 = 10;
-const LISTEN: u8 = 10;
+use super::socket::{AF_INET6, IterTcp, LISTEN, copy, inode};
+use crate::kernel::{field, offsets, socket_cgroup};
 
 /// Answer of an iterator that lets the reading return with what it has.
 const ENOUGH: i32 = 1;
 
 #[map(name = "obs_tcp_listen")]
 static RECORD: PerCpuArray<Listener> = PerCpuArray::with_max_entries(1, 0);
-
-/// `struct bpf_iter__tcp`: the layout is fixed by the kernel's interface, three words.
-#[repr(C)]
-struct IterTcp {
-    meta: *const *mut c_void,
-    sk_common: *const c_void,
-    uid: u32,
-}
 
 /// Called for each socket of the namespace that opened the iterator. The kernel goes through the listening ones first; with
 /// the first of the others there is nothing more to see.
@@ -49,20 +39,12 @@ fn obs_tcp_listeners(ctx: *const IterTcp) -> i32 {
     let Some(record) = RECORD.get_ptr_mut(0) else { return 0 };
     let word = |offset| field::<u32>(tp, offset).unwrap_or(0);
     let family = field::<u16>(tp, &offsets::SK_FAMILY).unwrap_or(0);
-    // `struct socket_alloc` begins with the socket and goes on beyond what the pointer's type allows.
-    let inode =
-        pointer(tp, &offsets::SK_SOCKET).and_then(|socket| far_field(socket, &offsets::SOCKET_INO)).unwrap_or(0);
-    let (address, bytes) = if family == AF_INET6 {
-        (constant(&offsets::SK_V6_RCV_SADDR), 16)
-    } else {
-        (constant(&offsets::SK_RCV_SADDR), 4)
-    };
     // SAFETY: the map gave the pointer, and the program does not run inside itself on a CPU; the helpers check what they
     // are given.
     unsafe {
         *record = Listener {
             cookie: bpf_get_socket_cookie(tp.cast_mut()),
-            inode,
+            inode: inode(tp),
             cgroup: socket_cgroup(tp).unwrap_or(0),
             local: [0; 16],
             uid,
@@ -73,8 +55,11 @@ fn obs_tcp_listeners(ctx: *const IterTcp) -> i32 {
             port: field(tp, &offsets::SK_NUM).unwrap_or(0),
             zero: 0,
         };
-        if address != ABSENT {
-            bpf_probe_read_kernel((&raw mut (*record).local).cast(), bytes, tp.byte_add(address as usize));
+        let local = &raw mut (*record).local;
+        if family == AF_INET6 {
+            copy(local, tp, &offsets::SK_V6_RCV_SADDR, 16);
+        } else {
+            copy(local, tp, &offsets::SK_RCV_SADDR, 4);
         }
         bpf_seq_write((*meta).cast(), record.cast(), size_of::<Listener>() as u32);
     }

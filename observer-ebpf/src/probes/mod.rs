@@ -6,6 +6,7 @@ mod compaction;
 mod drops;
 mod extfrag;
 mod first_byte;
+mod first_byte_groups;
 mod kswapd;
 mod listener;
 mod losses;
@@ -22,6 +23,7 @@ mod tcp;
 mod tcp_closed;
 mod tcp_ended;
 mod tunnel;
+mod tunnel_header;
 mod tunnel_work;
 
 /// Flag of a map update: only if the key is new.

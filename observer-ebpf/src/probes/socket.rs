@@ -17,9 +17,9 @@ use observer_ebpf::abi::{
 use super::tcp_closed::birth;
 use crate::kernel::{atomic_add, bits, constant, far_field, field, offsets, pointer, socket_cgroup};
 
-const AF_INET6: u16 = 10;
+pub(super) const AF_INET6: u16 = 10;
 const TIME_WAIT: u8 = 6;
-const LISTEN: u8 = 10;
+pub(super) const LISTEN: u8 = 10;
 
 #[map(name = "obs_tcp_counted")]
 static COUNTS: Array<u64> = Array::with_max_entries(COUNTED, 0);
@@ -29,10 +29,10 @@ static RECORD: PerCpuArray<Socket> = PerCpuArray::with_max_entries(1, 0);
 
 /// `struct bpf_iter__tcp`: the layout is fixed by the kernel's interface, three words.
 #[repr(C)]
-struct IterTcp {
-    meta: *const *mut c_void,
-    sk_common: *const c_void,
-    uid: u32,
+pub(super) struct IterTcp {
+    pub(super) meta: *const *mut c_void,
+    pub(super) sk_common: *const c_void,
+    pub(super) uid: u32,
 }
 
 /// Called for each socket of the namespace that opened the iterator, and once more with null at the end.
@@ -166,8 +166,9 @@ unsafe fn fill(to: *mut Socket, tp: *const c_void, state: u8, uid: u32) {
     }
 }
 
+/// Inode in sockfs; 0 if no process holds the socket.
 #[inline(always)]
-fn inode(tp: *const c_void) -> u64 {
+pub(super) fn inode(tp: *const c_void) -> u64 {
     // `struct socket_alloc` begins with the socket and goes on beyond what the pointer's type allows.
     pointer(tp, &offsets::SK_SOCKET).and_then(|socket| far_field(socket, &offsets::SOCKET_INO)).unwrap_or(0)
 }

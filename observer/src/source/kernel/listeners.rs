@@ -24,7 +24,6 @@ const BUFFER: usize = 32 * 1024;
 #[derive(Debug)]
 pub(super) struct Reader {
     link: OwnedFd,
-    known: Known,
     /// Read-only globals of fields that the kernel does not have.
     missing: Vec<&'static str>,
 }
@@ -32,14 +31,13 @@ pub(super) struct Reader {
 impl Reader {
     /// Links the iterator; it runs only while it is read.
     pub(super) fn open(program: BorrowedFd<'_>, missing: Vec<&'static str>) -> io::Result<Self> {
-        Ok(Self { link: bpf_sys::link_iterator(program)?, known: Known::new()?, missing })
+        Ok(Self { link: bpf_sys::link_iterator(program)?, missing })
     }
 
-    /// Reads all listening sockets; `active` are the namespaces in which connections were seen.
-    pub(super) fn read(&mut self, active: impl Iterator<Item = u64>) -> io::Result<Vec<Listener>> {
-        self.known.look(active);
+    /// Reads the listening sockets of the namespaces that are known.
+    pub(super) fn read(&self, known: &Known) -> io::Result<Vec<Listener>> {
         let mut records = Vec::new();
-        let visits = self.known.visit(|namespace| {
+        let visits = known.visit(|namespace| {
             let bytes = self.read_here()?;
             let raws = bytes.chunks_exact(size_of::<Raw>()).filter_map(record::<Raw>);
             records.extend(raws.map(|raw| (namespace.inode, raw)));

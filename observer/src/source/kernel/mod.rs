@@ -9,6 +9,7 @@ mod bpf_sys;
 pub mod btf;
 mod busiest;
 mod compaction;
+mod connections;
 mod drops;
 pub mod encapsulation;
 mod fields;
@@ -45,6 +46,7 @@ use std::{
     path::PathBuf,
 };
 
+use connections::Connections;
 use load::Object;
 use maps::Array;
 use nix::unistd::SysconfVar;
@@ -57,9 +59,8 @@ use crate::{
         CgroupId, Coverage, Log2Histogram, Name, Snapshot,
         coverage::{Loss, Source},
         oom::OomKill,
-        tcp::Tcp,
     },
-    source::{self, cost::counted},
+    source::{self, cost::counted, netns::Known},
 };
 
 /// How to load.
@@ -122,10 +123,7 @@ struct Readers {
     closed: Option<tcp::ClosedReader>,
     first_bytes: Option<first_byte::Reader>,
     drops: Option<drops::Reader>,
-    listeners: Option<listeners::Reader>,
-    sockets: Option<sockets::Reader>,
-    owners: Option<owners::Reader>,
-    traffic: Option<traffic::Reader>,
+    connections: Connections,
     losses: Option<Array<u64>>,
     /// Readers that are wanted and could not be opened.
     failures: Vec<Source>,
@@ -199,19 +197,22 @@ impl Readers {
             drops: opened(drops, "drops", &mut failures, || {
                 drops::Reader::open(ebpf, sizes.drops, enums.drop_reason.clone())
             }),
-            listeners: listeners.and_then(|fd| {
-                opened(true, "tcp.listeners", &mut failures, || listeners::Reader::open(fd.as_fd(), missing))
-            }),
-            sockets: iterator.and_then(|fd| {
-                opened(true, "tcp.sockets", &mut failures, || {
-                    sockets::Reader::open(ebpf, fd.as_fd(), decoder, options.max_sockets)
-                })
-            }),
-            owners: owners
-                .and_then(|fd| opened(true, "tcp.owners", &mut failures, || owners::Reader::open(fd.as_fd()))),
-            traffic: opened(sockets, "tcp.traffic", &mut failures, || {
-                traffic::Reader::open(ebpf, options.traffic, closed)
-            }),
+            connections: Connections {
+                known: opened(listeners.is_some() || sockets, "network namespaces", &mut failures, Known::new),
+                listeners: listeners.and_then(|fd| {
+                    opened(true, "tcp.listeners", &mut failures, || listeners::Reader::open(fd.as_fd(), missing))
+                }),
+                sockets: iterator.and_then(|fd| {
+                    opened(true, "tcp.sockets", &mut failures, || {
+                        sockets::Reader::open(ebpf, fd.as_fd(), decoder, options.max_sockets)
+                    })
+                }),
+                owners: owners
+                    .and_then(|fd| opened(true, "tcp.owners", &mut failures, || owners::Reader::open(fd.as_fd()))),
+                traffic: opened(sockets, "tcp.traffic", &mut failures, || {
+                    traffic::Reader::open(ebpf, options.traffic, closed)
+                }),
+            },
             losses: opened(true, "losses", &mut failures, || Array::open(ebpf, "obs_losses")),
             failures: Vec::new(),
         };
@@ -268,39 +269,8 @@ impl Kernel {
         let first_bytes = readers.first_bytes.as_mut();
         tcp.first_bytes = keep(coverage, "tcp.first_bytes", first_bytes, |reader| reader.read(is_gone));
         snapshot.drops = keep(coverage, "drops", readers.drops.as_mut(), drops::Reader::read);
-        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
-        let listeners = readers.listeners.as_mut();
-        tcp.listeners = keep(coverage, "tcp.listeners", listeners, |reader| reader.read(active.into_iter()));
-        Self::read_sockets(readers, tcp, coverage);
+        readers.connections.read(tcp, coverage);
         self.describe(coverage);
-    }
-
-    fn read_sockets(readers: &mut Readers, tcp: &mut Tcp, coverage: &mut Coverage) {
-        let Some(reader) = readers.sockets.as_mut() else { return };
-        let (owners, traffic) = (&mut readers.owners, &mut readers.traffic);
-        if let Some(Err(error)) = traffic.as_mut().map(traffic::Reader::begin) {
-            coverage.sources.push(unread("tcp.traffic", &error));
-            *traffic = None;
-        }
-        let active: Vec<_> = tcp.namespaces.iter().flatten().map(|n| n.netns).collect();
-        tcp.sockets = keep(coverage, "tcp.sockets", Some(&mut *reader), |reader| {
-            reader.read(active.into_iter(), |netns, raw, read_before| {
-                if let Some(owners) = owners.as_mut().filter(|_| raw.opener == 0) {
-                    owners.want(raw.inode);
-                }
-                traffic.as_mut().map_or(0, |traffic| traffic.look(netns, raw, read_before))
-            })
-        });
-        let Some(sockets) = &mut tcp.sockets else { return };
-        if keep(coverage, "tcp.owners", owners.as_mut(), owners::Reader::look).is_some() {
-            let holder = |inode| owners.as_ref().and_then(|owners| owners.holder(inode));
-            for socket in &mut sockets.list {
-                socket.owner = holder(socket.inode).map(|holder| holder.owner()).or_else(|| socket.owner.take());
-            }
-        }
-        tcp.traffic = keep(coverage, "tcp.traffic", traffic.as_mut(), |traffic| {
-            Ok(traffic.credit(owners.as_ref(), |netns| reader.has_read(netns)))
-        });
     }
 
     /// Takes the events that have come since the last call. They are also in the next snapshot.

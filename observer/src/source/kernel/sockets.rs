@@ -19,6 +19,7 @@ use crate::{
 /// Time that the namespaces may take in one snapshot, as each read walks the kernel's whole table of connections. The others
 /// have their turn in the next one. One besides the own is read always: where each takes long, none would ever have a turn.
 const TIME: Duration = Duration::from_millis(100);
+
 /// Reader of sockets.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -26,7 +27,6 @@ pub(super) struct Reader {
     counted: Array<u64>,
     decoder: Decoder,
     max_sockets: usize,
-    known: Known,
     round: u64,
     /// Round in which each namespace was read last.
     read: HashMap<u64, u64>,
@@ -49,26 +49,24 @@ impl Reader {
             counted: Array::open(ebpf, "obs_tcp_counted")?,
             decoder,
             max_sockets,
-            known: Known::new()?,
             round: 0,
             read: HashMap::new(),
             bytes: Vec::new(),
         })
     }
 
-    /// Reads all sockets; `active` are the namespaces in which connections were seen. `weigh` is shown each socket, with its
+    /// Reads all sockets of the namespaces that are known. `weigh` is shown each socket, with its
     /// namespace and whether that was read before, and says how much it weighs: the heaviest are listed.
     pub(super) fn read(
         &mut self,
-        active: impl Iterator<Item = u64>,
+        known: &mut Known,
         mut weigh: impl FnMut(u64, &Raw, bool) -> u64 + Send,
     ) -> io::Result<Sockets> {
-        self.known.look(active);
         self.round += 1;
         let before = self.counts()?;
         let mut busiest = Busiest::new(self.max_sockets);
         let mut sockets = Sockets::default();
-        self.read_all(&mut sockets, |netns, raw, read_before| {
+        self.read_all(known, &mut sockets, |netns, raw, read_before| {
             busiest.push(weigh(netns, raw, read_before), netns, raw);
         })?;
         let after = self.counts()?;
@@ -85,13 +83,18 @@ impl Reader {
     }
 
     /// Reads the own namespace and then the others, the one that was not read for the longest time first.
-    fn read_all(&mut self, sockets: &mut Sockets, mut each: impl FnMut(u64, &Raw, bool) + Send) -> io::Result<()> {
+    fn read_all(
+        &mut self,
+        known: &mut Known,
+        sockets: &mut Sockets,
+        mut each: impl FnMut(u64, &Raw, bool) + Send,
+    ) -> io::Result<()> {
         let (link, bytes, read, round) = (&self.link, &mut self.bytes, &mut self.read, self.round);
-        read.retain(|inode, _| self.known.knows(*inode));
+        read.retain(|inode, _| known.knows(*inode));
         let last = read.clone();
         let (end, mut visited) = (Instant::now() + TIME, 0_usize);
         let turn = |namespace: &Namespace| last.get(&namespace.inode).copied().unwrap_or(0);
-        let visits = self.known.visit_by_turns(turn, |namespace| {
+        let visits = known.visit_by_turns(turn, |namespace| {
             let (inode, own) = (namespace.inode, visited == 0);
             if visited > 1 && Instant::now() > end {
                 return Ok(Outcome::Waits);
