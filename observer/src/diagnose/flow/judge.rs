@@ -68,17 +68,17 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
         return if spurious { Limit::Reordering } else { Limit::Loss };
     }
     let by_cwnd = n.cwnd_limited.is_some_and(|share| share > t.cwnd_limited_samples);
-    if n.queueing.is_some_and(|q| q >= t.queueing) {
-        return Limit::Path;
-    }
+    // A queue that lets through less than what arrives is none: packets wait for a processor, and the samples of the delivery
+    // rate are of single bursts.
+    let queue = n.queueing.is_some_and(|q| q >= t.queueing) && n.delivers.is_none_or(|times| times >= t.path_delivers);
     if by_cwnd {
-        return Limit::CongestionWindow;
+        return if queue { Limit::Path } else { Limit::CongestionWindow };
     }
-    let in_flight = n.info.packets_out.unwrap_or(0) + n.info.retrans_out.unwrap_or(0);
-    let gone = n.info.sacked_out.unwrap_or(0) + n.info.lost_out.unwrap_or(0);
-    let room = n.info.cwnd.is_some_and(|cwnd| in_flight.saturating_sub(gone) < cwnd);
-    if room && n.info.notsent_bytes.is_some_and(|n| n > 0) {
+    if n.room.is_some_and(|share| share > t.room_samples) {
         return Limit::LocalStack;
+    }
+    if queue {
+        return Limit::Path;
     }
     if shares.idle > t.idle_share { Limit::Application } else { Limit::Unknown }
 }

@@ -27,6 +27,12 @@ pub(super) struct Numbers {
     /// Share of the readings in which there was nothing to send because the send buffer was full of what is under way. The
     /// kernel's own count of that time misses senders whose packets are single segments.
     pub(super) stuffed: Option<f64>,
+    /// Share of the readings in which data waited although the congestion window had room.
+    pub(super) room: Option<f64>,
+    /// Delivery rate at the middle one of the readings, in bytes a second.
+    pub(super) delivery: Option<f64>,
+    /// That rate in terms of what was acknowledged: much less than 1 if it is of single bursts.
+    pub(super) delivers: Option<f64>,
     /// Largest share of the peer's window that was in flight at a reading.
     pub(super) window_used: Option<f64>,
     /// Round trip in terms of the smallest one.
@@ -56,10 +62,12 @@ impl Numbers {
                 Some(i.unacked_bytes? as f64 / window)
             }
         };
+        let rate = g.bytes_acked.filter(|_| o.seconds > 0.0).map(|n| n as f64 / o.seconds);
+        let delivery = middle(o.samples.iter().filter_map(|i| i.delivery_rate).collect());
         Self {
             info: *info,
             seconds: o.seconds,
-            rate: g.bytes_acked.filter(|_| o.seconds > 0.0).map(|n| n as f64 / o.seconds),
+            rate,
             shares: shares(o),
             srtt: info.srtt_ns.filter(|ns| *ns > 0).map(|ns| ns as f64 / 1e9),
             again: ratio(g.bytes_retrans, g.bytes_sent),
@@ -67,6 +75,9 @@ impl Numbers {
             cwnd_limited: samples(|i| i.cwnd_limited),
             starved: samples(starved),
             stuffed: samples(stuffed).filter(|_| o.samples.iter().any(|i| filled(i).is_some_and(|full| full >= 1.0))),
+            room: samples(room),
+            delivery,
+            delivers: delivery.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(delivery, rate)| delivery / rate),
             window_used: o.samples.iter().filter_map(used).reduce(f64::max),
             queueing: ratio(info.srtt_ns, info.min_rtt_ns),
             buffered: o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).max(),
@@ -82,6 +93,19 @@ fn starved(info: &TcpInfo) -> Option<bool> {
         return Some(true);
     }
     Some(info.notsent_bytes? < u64::from(info.mss?) && info.packets_out? < info.cwnd?)
+}
+
+/// True if data waits to be sent although the congestion window has room for it.
+fn room(info: &TcpInfo) -> Option<bool> {
+    let in_flight = info.packets_out? + info.retrans_out.unwrap_or(0);
+    let gone = info.sacked_out.unwrap_or(0) + info.lost_out.unwrap_or(0);
+    Some(in_flight.saturating_sub(gone) < info.cwnd? && info.notsent_bytes? > 0)
+}
+
+/// The middle one of some numbers, the larger of two.
+fn middle(mut all: Vec<u64>) -> Option<f64> {
+    all.sort_unstable();
+    all.get(all.len() / 2).map(|n| *n as f64)
 }
 
 /// How full the send buffer is, its own structures included.

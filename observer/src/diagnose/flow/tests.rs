@@ -120,6 +120,26 @@ fn a_given_rate_is_the_limit_unless_the_congestion_window_is_used_up() {
 }
 
 #[test]
+fn packets_that_wait_for_a_processor_are_in_no_queue_of_a_path() {
+    let fast = |s: u64, i: &mut TcpInfo| {
+        // 6 us without anything to wait for, and 40 times that under load; the delivery rate is of single bursts.
+        (i.srtt_ns, i.min_rtt_ns, i.delivery_rate) = (Some(240_000), Some(6000), Some(4_000_000));
+        (i.packets_out, i.cwnd_limited) = (Some(20), Some(s % 4 == 0));
+    };
+    assert_eq!(judged(fast).limit, Limit::LocalStack);
+    let no_room = |s: u64, i: &mut TcpInfo| {
+        fast(s, i);
+        i.packets_out = Some(140);
+    };
+    assert_eq!(judged(no_room).limit, Limit::Unknown);
+    let queue = |s: u64, i: &mut TcpInfo| {
+        no_room(s, i);
+        i.delivery_rate = Some(9_000_000);
+    };
+    assert_eq!(judged(queue).limit, Limit::Path);
+}
+
+#[test]
 fn a_window_that_is_full_now_and_then_counts_only_when_it_was_seen_full() {
     let a_little = |s: u64, i: &mut TcpInfo| {
         i.rwnd_limited_ns = Some(s * SECOND / 5);

@@ -31,6 +31,10 @@ thresholds! {
         spurious_share: f64 = 0.5, 0.0 to 1.0;
         /// Round trip in terms of the smallest one from which packets wait in a queue.
         queueing: f64 = 2.0, 1.0 to 100.0;
+        /// Delivery rate in terms of what is acknowledged under which it is no path's bandwidth.
+        path_delivers: f64 = 0.8, 0.0 to 1.0;
+        /// Share of the readings with data that waits and room in the congestion window from which packets wait in this host.
+        room_samples: f64 = 0.5, 0.0 to 1.0;
         /// Time-outs in a row from which a connection without progress is dead.
         dead_backoff: u32 = 2, 1 to 15;
         /// Bytes a second from which the limit of a connection is a finding: a slow one has nobody who waits for it.

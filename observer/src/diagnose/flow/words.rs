@@ -26,7 +26,7 @@ pub(super) fn ceiling(limit: Limit, n: &Numbers) -> Option<Ceiling> {
             over_rtt(bytes, format!("cwnd {cwnd} x {mss} B"))?
         }
         Limit::Pacing => (n.info.max_pacing_rate? as f64, "SO_MAX_PACING_RATE".to_owned()),
-        Limit::Path => (n.info.delivery_rate? as f64, "delivery rate".to_owned()),
+        Limit::Path => (n.delivery?, "delivery rate".to_owned()),
         // Mathis and others: the macroscopic behaviour of the TCP congestion avoidance algorithm.
         Limit::Loss => {
             let (srtt, words) = rtt()?;
@@ -107,6 +107,9 @@ pub(super) fn evidence(limit: Limit, n: &Numbers) -> Vec<Evidence> {
         }
         Limit::LocalStack => {
             all.push(Evidence::new("written and not sent", bytes(info.notsent_bytes), "tcp_sock write_seq - snd_nxt"));
+            let text = format!("{} of {} readings", percent(n.room), n.readings);
+            let source = "tcp_sock write_seq - snd_nxt, packets_out, snd_cwnd";
+            all.push(Evidence::new("data waits, and room in the congestion window", text, source));
         }
         Limit::Idle | Limit::Sender => {}
     }
