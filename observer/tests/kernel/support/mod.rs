@@ -15,6 +15,7 @@ pub(crate) mod mounted;
 pub(crate) mod netns;
 pub(crate) mod observer;
 pub(crate) mod perf;
+pub(crate) mod runs;
 pub(crate) mod socket;
 pub(crate) mod sockets;
 pub(crate) mod sysctl;

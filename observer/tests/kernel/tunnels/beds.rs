@@ -8,7 +8,9 @@ use super::{Sites, TUNNEL, Traffic, UNDERLAY, reported};
 use crate::{
     make_recordings::{finish, record},
     support::{
-        may_run, needs_root, seen, skipped,
+        may_run, needs_root,
+        runs::{self, right_nearly_always},
+        seen, skipped,
         wire::{ip, tc},
     },
 };
@@ -87,18 +89,15 @@ fn started(bed: &Bed) -> (Sites, Traffic) {
     (sites, traffic)
 }
 
-/// Judges a bed as often as `OBSERVER_TEST_RUNS` says, once if it says nothing; of twenty one may go wrong.
+/// Judges a bed.
 fn judge(test: &str, bed: &Bed) {
     if !may_run(test) {
         return;
     }
-    let runs: Option<usize> = std::env::var("OBSERVER_TEST_RUNS").ok().and_then(|n| n.parse().ok());
-    if bed.plain && runs.is_none() && std::env::var_os("OBSERVER_TEST_WHOLE_MACHINE").is_some() {
+    if bed.plain && runs::asked().is_none() && std::env::var_os("OBSERVER_TEST_WHOLE_MACHINE").is_some() {
         return skipped(test, "in a guest it is the same as on the host; OBSERVER_TEST_RUNS=1 runs it");
     }
-    let runs = runs.unwrap_or(1);
-    let mut right = 0;
-    for _ in 0..runs {
+    right_nearly_always(test, |_| {
         let (sites, _traffic) = started(bed);
         let mut said = Value::Null;
         // On a busy machine a time-out may come late.
@@ -112,10 +111,8 @@ fn judge(test: &str, bed: &Bed) {
         if !found {
             seen!("{test}: {said:#}");
         }
-        right += usize::from(found);
-    }
-    seen!("{test}: right in {right} of {runs}");
-    assert!(right >= runs - runs / 20, "{test}: {:?} in {right} of {runs}", bed.expected);
+        Ok(vec![found])
+    });
 }
 
 macro_rules! beds {
