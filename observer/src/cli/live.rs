@@ -9,10 +9,18 @@ use super::{
     watched::{self, Watched},
 };
 use crate::{
+    model::readings::Readings,
     output::metrics::sampler::Source,
     snapshot::Snapshot,
     source::{Collector, Options},
 };
+
+/// Readings of the connections while a report is made, unless time is short.
+const READINGS: f64 = 12.0;
+/// Least time between two of them.
+const LEAST_STEP: Duration = Duration::from_millis(200);
+/// They take no more than one part in so many of the time.
+const SHARE: u32 = 20;
 
 /// Options of the commands that look at this host: what costs too much to be seen always.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -46,6 +54,23 @@ impl Live<Collector> {
     /// Begins to look.
     pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
         Self::begin(|| collector(args))
+    }
+
+    /// Waits until `deadline`, and reads the connections now and then. The error is the number of the signal that ended it.
+    pub(super) fn watch_until(&mut self, deadline: Instant, last: &Snapshot) -> Result<Readings, i32> {
+        let mut readings = Readings::default();
+        let mut step = (deadline - Instant::now()).div_f64(READINGS).max(LEAST_STEP);
+        let mut next = Instant::now() + step;
+        while next + LEAST_STEP <= deadline {
+            self.wait_until(next)?;
+            let Some(sockets) = self.source.sockets(last) else { break };
+            readings.add(&sockets);
+            // A reading of very many connections takes long, and is not to be what the host is busy with.
+            step = step.max(next.elapsed() * SHARE);
+            next += step;
+        }
+        self.wait_until(deadline)?;
+        Ok(readings)
     }
 }
 
@@ -85,11 +110,6 @@ impl<S: Source> Live<S> {
                 Wait::Readable => self.source.take_events(),
             }
         }
-    }
-
-    /// Waits for a time. The error is the number of the signal that ended it.
-    pub(super) fn wait(&mut self, time: Duration) -> Result<(), i32> {
-        self.wait_until(Instant::now() + time)
     }
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     Global, config, duration,
     live::{self, Live},
@@ -82,8 +84,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let thresholds = config::thresholds(global)?;
     let model = match &args.replay {
         Some(path) => {
-            let (before, now) = replay::ends(path, args.begin, args.end)?;
-            Model::new(&now, before.as_ref())
+            let (before, readings, now) = replay::ends(path, args.begin, args.end)?;
+            Model::new(&now, before.as_ref()).with_readings(&readings)
         }
         None => match observe(args)? {
             Ok(model) => model,
@@ -105,9 +107,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
 fn observe(args: &Args) -> anyhow::Result<Result<Model, i32>> {
     let mut live = Live::new(&args.look)?;
     let before = live.snapshot();
-    if let Err(signal) = live.wait(args.time) {
-        return Ok(Err(signal));
-    }
+    let readings = match live.watch_until(Instant::now() + args.time, &before) {
+        Ok(readings) => readings,
+        Err(signal) => return Ok(Err(signal)),
+    };
     let now = live.snapshot();
-    Ok(Ok(Model::new(&now, Some(&before))))
+    Ok(Ok(Model::new(&now, Some(&before)).with_readings(&readings)))
 }

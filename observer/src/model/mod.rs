@@ -21,6 +21,7 @@ pub mod namespace;
 pub mod oom;
 pub mod page_alloc;
 pub mod process;
+pub mod readings;
 pub mod reclaim;
 pub mod retry;
 pub mod shrinker;

@@ -124,6 +124,9 @@ pub struct Connection {
     pub in_cgroup: InCgroup,
     /// What was counted in the interval; `None` if the connection was not listed at its begin.
     pub grown: Option<Grown>,
+    /// What the kernel reported in the interval, oldest first, where it was read more often than at its ends.
+    #[serde(skip)]
+    pub between: Vec<snapshot::tcp::TcpInfo>,
     /// Bytes a second that the peer acknowledged.
     pub tx: Option<f64>,
     /// Bytes a second received.
@@ -290,6 +293,7 @@ fn connection(
     Connection {
         in_cgroup: InCgroup::of(cgroup, paths),
         grown: all,
+        between: Vec::new(),
         tx: per_second(grown.bytes_acked),
         rx: per_second(grown.bytes_received),
         retrans_in_interval: grown.retrans_segs,

@@ -19,6 +19,7 @@ use crate::snapshot::cgroup::Hierarchy;
 use crate::snapshot::coverage::{Cost, Coverage, Source};
 use crate::snapshot::oom::OomKill;
 use crate::snapshot::oom_watch::OomCounts;
+use crate::snapshot::tcp::Sockets;
 use crate::snapshot::{Host, Snapshot};
 
 /// What a collector reads, and how much of it.
@@ -128,6 +129,20 @@ impl Collector {
         self.watch_oom(&mut snapshot);
         self.spent.add_up(&mut snapshot.coverage);
         snapshot
+    }
+
+    /// Reads the open connections alone, for what is to be known of them after a snapshot and before the next one. `None` where
+    /// they cannot be read.
+    pub fn sockets(&mut self, last: &Snapshot) -> Option<Sockets> {
+        let mut snapshot = Snapshot::default();
+        snapshot.tcp.namespaces.clone_from(&last.tcp.namespaces);
+        if let Some(kernel) = &mut self.kernel {
+            kernel.read_sockets(&mut snapshot);
+        }
+        if self.options.root.is_host() {
+            self.read_sockets(&mut snapshot);
+        }
+        snapshot.tcp.sockets
     }
 
     /// Takes what there is to know of OOM kills since the last call; the kills are also in the next snapshot. To be called

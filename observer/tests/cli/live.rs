@@ -23,6 +23,8 @@ fn one_document_with_every_probe() {
     assert!((0.3..30.0).contains(&seconds), "{seconds}");
     let named: BTreeSet<&str> =
         document["coverage"]["probes"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    // Those are there while a tunnel is, whose ever it may be.
+    let named: BTreeSet<&str> = named.into_iter().filter(|name| !name.starts_with("tunnel_")).collect();
     let table: BTreeSet<&str> = observer::source::kernel::probes::PROBES.iter().map(|p| p.name).collect();
     assert_eq!(named, table);
     assert!(document["memory"]["meminfo"]["total"].as_u64() > Some(1 << 20));

@@ -28,10 +28,10 @@ fn recorded(path: &Path, count: u64) {
 fn a_recording_of_this_host_is_replayed() {
     let (_folder, path) = folder();
     let out = path("rec");
-    let made = run(&["record", "--out", out.to_str().unwrap(), "--interval", "100ms", "--for", "500ms", "--mask"]);
+    let made = run(&["record", "--out", out.to_str().unwrap(), "--interval", "100ms", "--for", "3s", "--mask"]);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let snapshots: Vec<_> = Reader::open(&out).unwrap().map(Result::unwrap).collect();
-    assert!((2..=6).contains(&snapshots.len()), "{}", snapshots.len());
+    assert!((2..=31).contains(&snapshots.len()), "{}", snapshots.len());
     assert!(made.stdout.starts_with(&format!("{} snapshots over ", snapshots.len())), "{}", made.stdout);
     let seen = replay(&out, &["--json"]);
     let document: Value = serde_json::from_str(&seen.stdout).unwrap();

@@ -76,6 +76,7 @@ pub(super) fn observed<'a>(window: &Window<'a>, seconds: f64) -> Vec<Observed<'a
             let grown = connection.grown.as_ref().zip(model.interval);
             if let Some((grown, interval)) = grown {
                 row.add(grown, interval.seconds, info);
+                row.samples.extend(connection.between.iter().rev());
             }
             followed.insert(key, Back { row: at, oldest: info, ago, counted: grown.is_some() });
         }

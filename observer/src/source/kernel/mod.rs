@@ -273,6 +273,11 @@ impl Kernel {
         self.describe(coverage);
     }
 
+    /// Reads the sockets alone; the namespaces in which connections were seen are there already.
+    pub fn read_sockets(&mut self, snapshot: &mut Snapshot) {
+        self.readers.connections.read(&mut snapshot.tcp, &mut snapshot.coverage);
+    }
+
     /// Takes the events that have come since the last call. They are also in the next snapshot.
     pub fn drain_events(&mut self) -> Vec<OomKill> {
         self.readers.oom.as_mut().map(oom::Reader::drain).unwrap_or_default()

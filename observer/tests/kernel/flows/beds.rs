@@ -33,6 +33,9 @@ const CUBIC: Ends =
 /// Threads that send all they can over the wire.
 const PLAIN: Bed = Bed { path: FAR_AWAY, over: Over::Wire, sender: Sender::Threads(CUBIC), prepare: None };
 
+/// The path is the limit, whatever the machine can do.
+pub(super) const FULL_PATH: Bed = Bed { path: THIN, ..PLAIN };
+
 const fn threads(ends: Ends) -> Sender {
     Sender::Threads(ends)
 }

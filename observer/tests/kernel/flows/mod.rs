@@ -2,6 +2,7 @@
 
 mod beds;
 mod clients;
+mod command;
 mod recordings;
 mod tunnels;
 
