@@ -29,12 +29,16 @@ pub struct Args {
     /// See where the time to a connection's first byte goes: two probes that run at each TCP segment
     #[arg(long)]
     pub first_byte: bool,
+    /// With --first-byte: see also how long what comes in waits for its soft interrupt: three probes at each interrupt
+    #[arg(long, requires = "first_byte")]
+    pub softirq_wait: bool,
 }
 
 /// What there is to see, with the embedded eBPF object.
 pub(super) fn options(args: &Args) -> Options {
     let mut options = Options { watch_oom: true, ..Options::default() };
     options.kernel.first_byte = args.first_byte;
+    options.kernel.softirq_wait = args.softirq_wait;
     options
 }
 
