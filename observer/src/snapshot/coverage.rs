@@ -178,6 +178,8 @@ impl Source {
     pub const TUN: &'static str = "holders of tun devices";
     /// Routes of outer packets; listed only where some are missing.
     pub const ROUTES: &'static str = "routes of tunnels";
+    /// Features of tunnels and of their underlay, as `ethtool -k` shows them; listed only where some are missing.
+    pub const FEATURES: &'static str = "offloads of tunnels";
     /// Queues of tunnels and of their underlay; listed only where some are missing.
     pub const QDISCS: &'static str = "queues of tunnels";
     /// Fills `processes`.

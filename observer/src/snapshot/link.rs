@@ -41,6 +41,10 @@ pub struct Link {
     /// Largest packet in bytes that received segments are put together to (`IFLA_GRO_MAX_SIZE`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gro_max_size: Option<u32>,
+    /// Offloads, of those that matter to tunnels. `None` unless it is a tunnel, or outer packets leave by it. Source:
+    /// `ETHTOOL_MSG_FEATURES_GET`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<Feature>>,
     /// Bytes received.
     pub rx_bytes: u64,
     /// Bytes sent.
@@ -57,4 +61,23 @@ pub struct Link {
     pub rx_dropped: u64,
     /// Packets dropped before they were sent.
     pub tx_dropped: u64,
+}
+
+/// Something that an interface may do for the processor, as `ethtool -k` lists it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Feature {
+    /// The kernel's name, such as `tx-udp_tnl-segmentation`.
+    pub name: Name,
+    /// True if it is switched on.
+    pub on: bool,
+    /// True if it cannot be switched.
+    pub fixed: bool,
+}
+
+impl Link {
+    /// A feature by its name; `None` if it is not known.
+    pub fn feature(&self, name: &str) -> Option<&Feature> {
+        self.features.as_ref()?.iter().find(|feature| feature.name.as_str() == name)
+    }
 }

@@ -83,7 +83,8 @@ impl Collector {
         let oom_paths = OomPaths::new(options.max_cgroups);
         let kernel = options.object.map(|object| Kernel::load(object, &options.kernel).0);
         let encapsulation = options.object.map(|object| {
-            encapsulation::Reader::new(encapsulation::Options { object, btf: options.kernel.btf.clone() })
+            let (btf, rest_above) = (options.kernel.btf.clone(), encapsulation::REST_ABOVE);
+            encapsulation::Reader::new(encapsulation::Options { object, btf, rest_above })
         });
         let oom_watch = options.watch_oom.then(|| OomWatch::new(kernel.as_ref().and_then(Kernel::events_fd)));
         Self {

@@ -145,6 +145,7 @@ mod tests {
             master: Some(9),
             gso_max_size: Some(65536),
             gro_max_size: None,
+            features: None,
             rx_packets: 1,
             tx_packets: 2,
             rx_bytes: 3,

@@ -4,7 +4,7 @@ use observer::snapshot::{
     Log2Histogram, Name,
     encapsulation::{CryptoWork, Encapsulation, Flow, Header, Interface, Packets, Polls},
     ip::Ip,
-    link::{Link, Links},
+    link::{Feature, Link, Links},
     network::{Namespace, Network},
     tcp::Owner,
     tunnel::{Kind, Outer, Peer, Prefix, Qdisc, Route, Tunnel},
@@ -41,6 +41,10 @@ pub(super) fn network(n: u64, names: &Names) -> Network {
         rx_packets: n * 3000,
         tx_packets: n * 6000,
         tx_dropped: n * 2,
+        features: Some(vec![
+            Feature { name: "tx-generic-segmentation".into(), on: true, fixed: false },
+            Feature { name: "rx-gro".into(), on: true, fixed: false },
+        ]),
         ..Link::default()
     };
     let site = Namespace {

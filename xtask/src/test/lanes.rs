@@ -14,12 +14,18 @@ use std::process::Command;
 use std::{fs, iter};
 
 /// Programs that kernel tests start, with the packages they come in.
-const TOOLS: [(&str, &str); 5] =
-    [("ip", "iproute2"), ("ss", "iproute2"), ("tc", "iproute2"), ("bridge", "iproute2"), ("wg", "wireguard-tools")];
+const TOOLS: [(&str, &str); 6] = [
+    ("ip", "iproute2"),
+    ("ss", "iproute2"),
+    ("tc", "iproute2"),
+    ("bridge", "iproute2"),
+    ("wg", "wireguard-tools"),
+    ("ethtool", "ethtool"),
+];
 /// Programs that other tests start, with the packages they come in.
 const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
-const OPTIONAL_TOOLS: [&str; 6] = ["ping", "iptables", "nft", "ethtool", "iperf3", "wrk"];
+const OPTIONAL_TOOLS: [&str; 5] = ["ping", "iptables", "nft", "iperf3", "wrk"];
 /// Every lane there is.
 pub(super) fn all() -> Vec<Lane> {
     let lane =

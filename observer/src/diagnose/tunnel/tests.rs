@@ -9,6 +9,7 @@ use crate::{
         Snapshot,
         cpu::{Cpu, CpuTimes, Cpus, Softnet},
         encapsulation::{Encapsulation, Interface, Packets},
+        link::Feature,
         tcp::{Owner, Socket, TcpInfo},
         tunnel::Kind,
     },
@@ -228,6 +229,21 @@ fn large_packets_that_leave_cut_are_a_matter_of_offloads() {
     assert_eq!(v.signs[0].severity, Severity::Info);
     assert!(v.signs[0].advice[0].contains("ethtool -K eth0 tx-udp_tnl-segmentation on"), "{v:#?}");
     assert_eq!(verdict(&sampled(Kind::Vxlan, 90)).limit, Limit::None);
+    let with = |on: bool, fixed: bool| {
+        let mut models = sampled(Kind::Vxlan, 0);
+        for model in &mut models {
+            let tunnel = &mut model.tunnels.as_mut().unwrap().list[0];
+            let name = "tx-udp_tnl-csum-segmentation".into();
+            tunnel.underlays[0].now.features = Some(vec![Feature { name, on, fixed }]);
+        }
+        verdict(&models).signs.remove(0)
+    };
+    let off = with(false, false);
+    assert!(off.verdict.ends_with(": tx-udp_tnl-csum-segmentation of eth0 is off"), "{off:#?}");
+    assert_eq!(off.advice, ["`ethtool -K eth0 tx-udp_tnl-csum-segmentation on`."]);
+    assert!(with(false, true).advice[0].starts_with("eth0 cannot do it."));
+    let on = with(true, false);
+    assert!(on.verdict.ends_with("the interface below") && on.advice[0].contains("gso_max_segs"), "{on:#?}");
     let wireguard = verdict(&sampled(Kind::Wireguard, 0));
     assert!(wireguard.signs.iter().all(|s| s.limit != Limit::Offload), "it cannot be otherwise");
 }
@@ -242,4 +258,31 @@ fn without_data_nothing_is_said() {
         *interface(s, TUNNEL) = interface(&mut vxlan(1), TUNNEL).clone();
     });
     assert_eq!((verdict(&idle).limit, verdict(&idle).netns), (Limit::Idle, NETNS));
+}
+
+#[test]
+fn small_packets_are_a_matter_of_offloads_where_they_keep_a_processor_busy() {
+    let with = |gro: bool, softirq: f64, large: u64| {
+        verdict(&host(move |s, second| {
+            s.cpus = cpus(second, softirq, 5);
+            socket(s).tx_ifindex = Some(TUNNEL);
+            interface(s, TUNNEL).features = Some(vec![Feature { name: "rx-gro".into(), on: gro, fixed: false }]);
+            let received = Packets {
+                packets: second * 100,
+                large: second * large,
+                segments: second * 100,
+                bytes: second * 140_000,
+            };
+            let interface = Interface { device: (NETNS, TUNNEL), tunnel: true, received, ..Interface::default() };
+            s.encapsulation = Some(Encapsulation { interfaces: vec![interface], ..Encapsulation::default() });
+        }))
+    };
+    let v = with(false, 0.7, 0);
+    let sign = v.signs.iter().find(|s| s.limit == Limit::Offload).unwrap_or_else(|| panic!("{v:#?}"));
+    assert!(sign.verdict.ends_with("a processor is busy: rx-gro of vxlan7 is off"), "{sign:#?}");
+    assert_eq!(sign.advice, ["`ethtool -K vxlan7 rx-gro on`."]);
+    for (gro, softirq, large) in [(true, 0.7, 0), (false, 0.3, 0), (false, 0.7, 90)] {
+        let v = with(gro, softirq, large);
+        assert!(v.signs.iter().all(|s| s.limit != Limit::Offload), "{gro} {softirq} {large}: {v:#?}");
+    }
 }

@@ -21,6 +21,11 @@ pub(super) fn enter(t: &Tunnel) -> String {
     }
 }
 
+/// The same for the namespace of the underlay; where that is another one, a person has to find the way there.
+pub(super) fn enter_underlay(t: &Tunnel) -> String {
+    if t.underlay_netns == t.netns { enter(t) } else { String::new() }
+}
+
 /// A change of the tunnel's interface, as a command.
 pub(super) fn ip_link(t: &Tunnel, change: &str) -> String {
     format!("{}ip link set dev {} {change}", enter(t), shell(&t.name))

@@ -4,6 +4,7 @@ mod carried;
 mod drops;
 mod esp;
 mod host;
+pub mod offloads;
 mod overhead;
 mod peer;
 mod samples;

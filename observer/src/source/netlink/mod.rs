@@ -5,6 +5,7 @@
 
 pub mod attribute;
 mod error;
+pub mod generic;
 mod request;
 
 use std::ops::ControlFlow;

@@ -9,7 +9,7 @@ use crate::{
         tunnel::{Kind, Peer, Tunnel},
     },
     source::{
-        netlink::{Family, Netlink},
+        netlink::{Family, Netlink, generic},
         tunnel::{fdb, wireguard},
     },
 };
@@ -53,7 +53,8 @@ impl Details {
         if wireguards.peek().is_none() {
             return;
         }
-        let opened = Netlink::open(Family::Generic).and_then(|mut n| Ok((wireguard::family(&mut n)?, n)));
+        let opened =
+            Netlink::open(Family::Generic).and_then(|mut n| Ok((generic::family(&mut n, wireguard::FAMILY)?, n)));
         let Some((family, mut generic)) = problems.value(Source::WIREGUARD, opened) else { return };
         for tunnel in wireguards {
             let filled = wireguard::fill(tunnel, &mut generic, family, MAX_PEERS);

@@ -2,6 +2,7 @@
 
 mod aged;
 mod details;
+mod features;
 mod here;
 mod holders;
 mod interfaces;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{aged::Aged, problems::Problems};
+use super::{aged::Aged, features::Features, problems::Problems};
 use crate::{
     snapshot::{
         coverage::Source,
@@ -33,11 +33,12 @@ const KEEP_ROUTE: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     /// By the inode of the namespace.
     routes: Aged<(u64, Question), Answer>,
+    features: Features,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { routes: Aged::new(KEEP_ROUTE) }
+        Self { routes: Aged::new(KEEP_ROUTE), features: Features::default() }
     }
 }
 
@@ -46,20 +47,25 @@ impl Reader {
     pub(super) fn fill(&mut self, network: &mut Network, known: &Known, problems: &mut Problems) {
         let now = Instant::now();
         self.routes.begin(now);
+        self.features.begin(now);
         let questions = questions(network);
         if questions.is_empty() {
             return;
         }
         let places: HashSet<u64> = questions.keys().copied().collect();
-        let routes = &mut self.routes;
+        let mut devices = devices(network);
+        let (routes, features) = (&mut self.routes, &mut self.features);
         let mut told = Problems::default();
         let visits = known.visit_some(&places, |here| {
             let mut netlink = told.value(Source::ROUTES, Netlink::open(Family::Route))?;
+            let devices = devices.entry(here.inode).or_default();
             for question in questions.get(&here.inode).into_iter().flatten() {
                 let key = (here.inode, question.clone());
-                let asked = routes.get_or_ask(key, now, |(_, question)| question.ask(&mut netlink)).map(|_| ());
-                told.value(Source::ROUTES, asked);
+                let asked = routes.get_or_ask(key, now, |(_, question)| question.ask(&mut netlink));
+                let answer = told.value(Source::ROUTES, asked);
+                devices.extend(answer.and_then(|answer| answer.as_ref().ok()).map(|route| route.ifindex));
             }
+            features.ask_here(here.inode, devices, now, &mut told);
             told.value(Source::QDISCS, qdisc::list(&mut netlink, here.inode))
         });
         let failed = |e| SourceError::io("visit", "network namespaces of tunnels", e);
@@ -69,6 +75,7 @@ impl Reader {
             queues.insert(inode, list.unwrap_or_default());
         }
         problems.add(told);
+        self.features.fill(network);
         let links: HashMap<u64, Vec<Link>> = places
             .iter()
             .filter_map(|inode| Some((*inode, of_inode(network, *inode)?.links.as_ref()?.list.clone())))
@@ -116,6 +123,19 @@ fn questions(network: &Network) -> HashMap<u64, HashSet<Question>> {
         }
     }
     questions
+}
+
+/// Tunnels in use, and the interfaces that they are bound to, by namespace.
+fn devices(network: &Network) -> HashMap<u64, HashSet<u32>> {
+    let mut devices: HashMap<u64, HashSet<u32>> = HashMap::new();
+    for namespace in &network.namespaces {
+        for tunnel in namespace.tunnels.iter().flatten().filter(|tunnel| is_in_use(namespace, tunnel)) {
+            devices.entry(namespace.netns).or_default().extend(tunnel.ifindex);
+            let below = tunnel.underlay_netns.map(|netns| devices.entry(netns).or_default());
+            below.into_iter().for_each(|devices| devices.extend(tunnel.underlay_ifindex));
+        }
+    }
+    devices
 }
 
 /// False for an interface that is down. Some kinds are there in every namespace from the first use of their module on.

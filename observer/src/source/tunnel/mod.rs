@@ -2,6 +2,7 @@
 
 mod attributes;
 pub mod fdb;
+pub mod features;
 mod ip;
 mod overlay;
 pub mod qdisc;

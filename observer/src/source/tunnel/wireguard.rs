@@ -8,28 +8,18 @@ use crate::{
         tunnel::{Peer, Prefix, Tunnel},
     },
     source::netlink::{
-        Netlink, NetlinkError, Problem, Request,
+        Netlink, NetlinkError, Request,
         attribute::{endpoint_of, find, ip_any, nested, u8_of, u16_of, u32_of, u64_of},
+        generic::GENLMSGHDR,
     },
 };
 
 /// Networks of one peer that are kept at most.
 const MAX_NETWORKS: usize = 64;
-/// Bytes of `struct genlmsghdr`.
-const GENLMSGHDR: usize = 4;
 
-/// Number of the family `wireguard`. It is there once an interface of that kind is: asking before that would make the
-/// kernel load the module.
-pub fn family(netlink: &mut Netlink) -> Result<u16, NetlinkError> {
-    let head = [libc::CTRL_CMD_GETFAMILY as u8, 1, 0, 0];
-    let mut request = Request::new("CTRL_CMD_GETFAMILY", libc::GENL_ID_CTRL as u16, &head)
-        .with(libc::CTRL_ATTR_FAMILY_NAME as u16, b"wireguard\0");
-    let id = netlink.ask(&mut request, |message| {
-        let id = message.payload.get(GENLMSGHDR..).and_then(|a| find(a, libc::CTRL_ATTR_FAMILY_ID as u16));
-        id.and_then(u16_of).ok_or_else(|| Problem::Garbled("CTRL_CMD_GETFAMILY: no CTRL_ATTR_FAMILY_ID".into()))
-    })?;
-    Ok(id.unwrap_or_default())
-}
+/// Name of the family. It is there once an interface of that kind is: asking before that would make the kernel load the
+/// module.
+pub const FAMILY: &[u8] = b"wireguard\0";
 
 /// Fills in port, mark and peers.
 pub fn fill(tunnel: &mut Tunnel, netlink: &mut Netlink, family: u16, max_peers: usize) -> Result<(), NetlinkError> {

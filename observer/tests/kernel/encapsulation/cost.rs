@@ -10,16 +10,16 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
-use observer::{snapshot::tunnel::Kind, source::kernel::encapsulation::Reader};
+use observer::snapshot::tunnel::Kind;
 
 use super::{
     bed::{Bed, Outside, PORT, inside},
-    read, reader,
+    read, resting,
 };
 use crate::support::{bpf::runs, needs_root, seen, wait::wait_for};
 
-/// Pairs of rounds.
-const ROUNDS: usize = 12;
+/// Rounds of each.
+const ROUNDS: usize = 24;
 /// CPU time that a round is to take, in seconds.
 const LONG_ENOUGH: f64 = 0.25;
 
@@ -68,42 +68,49 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Compares rounds; `prepare` brings the sampling rate to where it settles.
+/// Compares rounds: without probes, with all of them, and with those alone that do not rest.
 fn compare(what: &str, bed: &Bed, round: &dyn Fn(usize) -> f64) {
     round(1);
     let size = (LONG_ENOUGH / round(10) * 10.0).clamp(10.0, 20_000.0) as usize;
     let watched = bed.watched(Some(PORT));
-    let with = |probes: &mut Option<Reader>| {
-        let probes = probes.get_or_insert_with(reader);
-        read(probes, &watched);
-        round(size / 4 + 1);
+    let with = |rest_above: f64| {
+        let mut probes = resting(rest_above);
+        read(&mut probes, &watched);
+        round(size / 2 + 1);
         // The rate is known from here on.
-        read(probes, &watched);
+        read(&mut probes, &watched);
         let seconds = round(size);
-        (seconds, read(probes, &watched).every)
+        (seconds, read(&mut probes, &watched).every)
     };
-    let (mut off, mut on, mut ratios, mut every) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for pair in 0..ROUNDS {
-        let mut probes = None;
-        let (without, seconds) = if pair % 2 == 0 {
-            let without = round(size);
-            let (seconds, rate) = with(&mut probes);
-            every = rate;
-            (without, seconds)
-        } else {
-            let (seconds, rate) = with(&mut probes);
-            every = rate;
-            drop(probes);
-            (round(size), seconds)
-        };
-        off.push(without);
-        on.push(seconds);
-        ratios.push(seconds / without);
+    let (mut off, mut ratios, mut every) = (Vec::new(), [Vec::new(), Vec::new()], [0, 0]);
+    for turn in 0..ROUNDS {
+        let mut seconds = [0.0; 3];
+        for step in 0..3 {
+            let mode = (turn + step) % 3;
+            seconds[mode] = match mode {
+                0 => round(size),
+                1 => {
+                    let (seconds, rate) = with(f64::INFINITY);
+                    every[0] = rate;
+                    seconds
+                }
+                _ => {
+                    let (seconds, rate) = with(0.0);
+                    every[1] = rate;
+                    seconds
+                }
+            };
+        }
+        off.push(seconds[0]);
+        ratios[0].push(seconds[1] / seconds[0]);
+        ratios[1].push(seconds[2] / seconds[0]);
     }
-    let (off, on, ratio) = (median(&mut off), median(&mut on), median(&mut ratios));
-    let (low, high) = (ratios[ROUNDS / 2 - 4], ratios[ROUNDS / 2 + 4]);
-    seen!("{what}: {size} units, off {off:.4} s, on {on:.4} s of CPU time, 1 in {every}");
-    seen!("    ratio {ratio:.4} ({low:.4} to {high:.4})");
+    seen!("{what}: {size} units, {:.4} s of CPU time without probes", median(&mut off));
+    for ((which, mut ratios), every) in ["all of them", "what rests rests"].into_iter().zip(ratios).zip(every) {
+        let ratio = median(&mut ratios);
+        let (low, high) = (ratios[ROUNDS / 4], ratios[ROUNDS * 3 / 4]);
+        seen!("    {which}: ratio {ratio:.4} (middle half {low:.4} to {high:.4}), 1 in {every}");
+    }
     let unit = size as f64;
     for (runs, ns) in programs(bed, &|| round(size)) {
         seen!("    a program: {:.3} runs a unit, {:.0} ns each", runs as f64 / unit, ns as f64 / runs.max(1) as f64);
@@ -115,7 +122,7 @@ fn programs(bed: &Bed, round: &dyn Fn() -> f64) -> Vec<(u64, u64)> {
     const STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
     let old = std::fs::read_to_string(STATS).expect("the kernel counts runs");
     std::fs::write(STATS, "1").expect("root may have them counted");
-    let (mut reader, watched) = (reader(), bed.watched(Some(PORT)));
+    let (mut reader, watched) = (resting(f64::INFINITY), bed.watched(Some(PORT)));
     for _ in 0..2 {
         read(&mut reader, &watched);
         round();

@@ -23,7 +23,7 @@ use observer::{
     },
     source::kernel::{
         Options as KernelOptions,
-        encapsulation::{Options, Reader, Watched},
+        encapsulation::{Options, REST_ABOVE, Reader, Watched},
     },
 };
 
@@ -33,7 +33,12 @@ use crate::support::{needs_root, seen, skipped, socket::cookie, wait::wait_for};
 const FLOWS: usize = 50;
 
 fn reader() -> Reader {
-    Reader::new(Options { object: observer::object::OBJECT, btf: KernelOptions::default().btf })
+    resting(REST_ABOVE)
+}
+
+/// One whose probes of what comes in rest above so many packets a second.
+fn resting(rest_above: f64) -> Reader {
+    Reader::new(Options { object: observer::object::OBJECT, btf: KernelOptions::default().btf, rest_above })
 }
 
 /// What was counted until now; every probe must be attached.

@@ -71,8 +71,8 @@ pub(crate) fn runs() -> Vec<(u64, u64)> {
             Some((number("prog_id:")?, number("run_cnt:")?, number("run_time_ns:")?))
         })
         .collect();
-    // A link names its program too, without the counts; two descriptors of one program are one.
+    // A link names its program too, without the counts; two descriptors of one program are one, also if it ran in between.
     programs.sort_unstable();
-    programs.dedup();
+    programs.dedup_by_key(|(id, ..)| *id);
     programs.into_iter().map(|(_, count, ns)| (count, ns)).collect()
 }

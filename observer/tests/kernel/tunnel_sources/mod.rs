@@ -1,5 +1,6 @@
 //! Tunnels as their sources tell them, against `ip`, `wg` and `tc` of the same moment.
 
+mod features;
 mod host;
 mod ipsec;
 mod kinds;

@@ -11,7 +11,8 @@ use crate::{
         may_run, needs_root,
         runs::{self, right_nearly_always},
         seen, skipped,
-        wire::{ip, tc},
+        wait::wait_for,
+        wire::{ip, run, tc},
     },
 };
 
@@ -74,6 +75,17 @@ const OFFLOAD: Bed = Bed {
     plain: true,
 };
 
+const OFFLOAD_OFF: Bed = Bed {
+    name: "tunnel-offload-off",
+    expected: &["offload"],
+    prepare: |s| {
+        let off = ["tx-udp_tnl-segmentation", "off", "tx-udp_tnl-csum-segmentation", "off"];
+        s.near.inside(|| run("ethtool", &[&["-K", UNDERLAY], &off[..]].concat()));
+    },
+    traffic: |s| Traffic::tcp(s, Some(20 * MODEST)),
+    plain: true,
+};
+
 fn set_mtu(sites: &Sites, mtu: &str) {
     for site in [&sites.near, &sites.far] {
         site.inside(|| ip(&["link", "set", TUNNEL, "mtu", mtu]));
@@ -130,6 +142,30 @@ beds! {
     a_tunnel_with_a_larger_mtu_than_fits: MTU;
     outer_packets_that_are_cut: FRAGMENTS;
     large_packets_that_a_processor_cuts: OFFLOAD;
+}
+
+/// The feature that is off is named, with the command that switches it on.
+#[test]
+fn a_feature_that_is_switched_off_is_named() {
+    const NAME: &str = "a_feature_that_is_switched_off_is_named";
+    needs_root!("a_feature_that_is_switched_off_is_named");
+    if Command::new("ethtool").arg("--version").output().is_err() {
+        return skipped(NAME, "there is no ethtool");
+    }
+    let (sites, _traffic) = started(&OFFLOAD_OFF);
+    wait_for("the feature to be named", || {
+        let (tunnel, verdict) = reported(&sites, "4s");
+        let sign = verdict["signs"].as_array()?.iter().find(|sign| sign["limit"] == "offload")?.clone();
+        let words = sign["verdict"].as_str().expect("words");
+        assert!(words.ends_with(": tx-udp_tnl-segmentation of under0 is off"), "{sign:#}");
+        let advice = sign["advice"][0].as_str().expect("words");
+        assert!(
+            advice.ends_with("ethtool -K under0 tx-udp_tnl-segmentation on tx-udp_tnl-csum-segmentation on`."),
+            "{advice}"
+        );
+        seen!("{words}: {advice} {}", tunnel["underlays"][0]["features"]);
+        Some(())
+    });
 }
 
 /// What is reported agrees with `ip` and with the connection that is known to be there.

@@ -8,9 +8,12 @@ use super::{
 };
 use crate::{
     diagnose::flow,
-    model::tunnel::{Budget, Peer, Samples, Tunnel},
+    model::{
+        link::Link,
+        tunnel::{Budget, Peer, Samples, Tunnel},
+    },
     output::text::{Column, Cut, Table},
-    snapshot::{encapsulation::Header, tcp::ends},
+    snapshot::{encapsulation::Header, link::Feature, tcp::ends},
     units,
 };
 
@@ -40,6 +43,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>, t: &Tunnel) {
     if let Some(samples) = &t.samples {
         sampled(out, page, samples);
     }
+    offloads(out, page, t);
     peers(out, page, t);
     connections(out, page, t);
     verdict(out, page, t);
@@ -146,6 +150,17 @@ fn sampled(out: &mut String, page: &Page<'_>, s: &Samples) {
     let said: Vec<String> = parts.iter().filter_map(|(what, p)| Some(format!("{what} {}", length(*p)?))).collect();
     if !said.is_empty() {
         page.fact(out, "packets", &format!("{}; one of {} is looked at", said.join(", "), s.every));
+    }
+}
+
+fn offloads(out: &mut String, page: &Page<'_>, t: &Tunnel) {
+    let one = |(link, features): (&Link, Vec<&Feature>)| {
+        let states: Vec<String> = features.iter().map(|f| format!("{} {}", f.name, f.state())).collect();
+        format!("{}: {}", link.now.name, states.join(", "))
+    };
+    let all: Vec<String> = t.offloads().map(one).collect();
+    if !all.is_empty() {
+        page.fact(out, "offloads", &all.join("; "));
     }
 }
 

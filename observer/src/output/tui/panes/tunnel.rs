@@ -59,6 +59,8 @@ const LATENCY: About =
     About::new("latency", "time, mean from the entry to the interface below", "net:net_dev_start_xmit", FROM);
 const FULL_LATENCY: About =
     About::new("99 % under", "time that 99 % of the sampled packets took less than", "net:net_dev_start_xmit", FROM);
+const OFFLOADS: About =
+    About::new("offloads", "what the interface may do for the processor", "ETHTOOL_MSG_FEATURES_GET", FROM);
 const SHARE: About =
     About::new("share", "share of the packets, or of a processor's time", "/proc/net/snmp, /proc/stat", FROM);
 
@@ -114,6 +116,11 @@ pub(super) fn details(ctx: &Context<'_>, t: &Tunnel) -> Vec<Strip> {
                 units::seconds,
             ),
     );
+    for (link, features) in t.offloads() {
+        let states: Vec<String> = features.iter().map(|f| format!("{} {}", f.name, f.state())).collect();
+        let line = Strip::sentence().label("offloads of ").words(&OFFLOADS, link.now.name.as_str(), Tone::Plain);
+        all.push(line.label(": ").words(&OFFLOADS, states.join(", "), Tone::Plain));
+    }
     let mut lost = Strip::sentence().label("lost: ");
     for d in &t.drops {
         lost = stage(lost, d);

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::snapshot::{Coverage, coverage::ProbeState, encapsulation::Encapsulation};
 
+pub use packets::REST_ABOVE;
 pub use watch::{Watched, watched};
 
 /// Inner flows that a snapshot lists at most.
@@ -31,6 +32,9 @@ pub struct Options {
     pub object: &'static [u8],
     /// The running kernel's type information.
     pub btf: PathBuf,
+    /// Packets a second above which the probes of what comes in rest most of the time; [`REST_ABOVE`] unless it is measured
+    /// what that saves.
+    pub rest_above: f64,
 }
 
 /// Programs on tunnels, while there are any.

@@ -29,12 +29,12 @@ const MAX_KEPT_FLOWS: u32 = 8192;
 const MAX_ENTERED: u32 = 8192;
 /// Devices times CPUs.
 const MAX_POLLS: u32 = 8192;
-/// Samples a second that are enough.
-const ENOUGH: f64 = 2000.0;
+/// Samples a second that are enough: each costs one or two microseconds.
+const ENOUGH: f64 = 1000.0;
 /// Packets of other interfaces that are looked at, and found to be of no tunnel, a second at most.
-const TOO_MUCH: f64 = 20_000.0;
+const TOO_MUCH: f64 = 10_000.0;
 /// Packets a second from which on it costs too much to see each come in as well: about 1 % of a CPU.
-const MANY: f64 = 30_000.0;
+pub const REST_ABOVE: f64 = 30_000.0;
 /// Readings that those probes rest then, between two in which they work.
 const REST: u32 = 9;
 /// One in so many at first, when it is not known how many there are.
@@ -74,11 +74,11 @@ impl Packets {
             ("obs_tun_polls", MAX_POLLS),
         ];
         let object = load(options, &PACKETS, &entries);
-        let reader = Self::open(&object);
+        let reader = Self::open(&object, options.rest_above);
         (object, reader)
     }
 
-    fn open(object: &Object) -> io::Result<Self> {
+    fn open(object: &Object, rest_above: f64) -> io::Result<Self> {
         let ebpf = maps(object, XMIT)?;
         let polls = object.works(POLLS).then(|| Table::open(ebpf, "obs_tun_polls")).transpose()?;
         let every = Array::open(ebpf, "obs_tun_every")?;
@@ -93,7 +93,7 @@ impl Packets {
             next: PerCpuArray::open(ebpf, "obs_tun_next")?,
             polls,
             told: HashMap::new(),
-            rate: Rate { every: EVERY_AT_FIRST, before: None, packets: 0.0, rested: 0 },
+            rate: Rate { every: EVERY_AT_FIRST, before: None, packets: 0.0, rest_above, rested: 0 },
             ended: 0,
         })
     }
@@ -205,6 +205,8 @@ struct Rate {
     before: Option<(Instant, u64, u64)>,
     /// Packets a second that were sent or received last, those of other interfaces included.
     packets: f64,
+    /// Above so many of them probes rest.
+    rest_above: f64,
     /// Readings during which probes have rested.
     rested: u32,
 }
@@ -230,7 +232,7 @@ impl Rate {
     /// True if the probes of what comes in are to rest until the next reading: where there are many packets they work in one
     /// interval of some.
     fn rests(&mut self) -> bool {
-        let rest = self.packets > MANY && self.rested < REST;
+        let rest = self.packets > self.rest_above && self.rested < REST;
         self.rested = if rest { self.rested + 1 } else { 0 };
         rest
     }
@@ -246,21 +248,21 @@ mod tests {
             rate.adapt(samples, looked, begin + Duration::from_secs(seconds));
             rate.every
         };
-        let mut rate = Rate { every: 16, before: None, packets: 0.0, rested: 0 };
+        let mut rate = Rate { every: 16, before: None, packets: 0.0, rest_above: REST_ABOVE, rested: 0 };
         assert_eq!(at(0, 0, 0, &mut rate), 16, "nothing is known yet");
-        assert_eq!(at(1, 62_500, 62_500, &mut rate), 500, "a million packets a second");
+        assert_eq!(at(1, 62_500, 62_500, &mut rate), 1000, "a million packets a second");
         assert_eq!(at(2, 62_500, 62_500, &mut rate), 1, "none");
-        assert_eq!(at(3, 62_500, 1_062_500, &mut rate), 50, "a million that are of no tunnel");
+        assert_eq!(at(3, 62_500, 1_062_500, &mut rate), 100, "a million that are of no tunnel");
         assert_eq!(at(4, 0, 1_062_500, &mut rate), 1, "an interface is gone");
         assert_eq!(at(5, u64::MAX, u64::MAX, &mut rate), EVERY_AT_MOST);
     }
 
     #[test]
     fn where_there_are_many_packets_some_probes_rest_most_of_the_time() {
-        let mut busy = Rate { every: 1, before: None, packets: MANY * 2.0, rested: 0 };
+        let mut busy = Rate { every: 1, before: None, packets: REST_ABOVE * 2.0, rest_above: REST_ABOVE, rested: 0 };
         let rests: Vec<bool> = (0..20).map(|_| busy.rests()).collect();
         assert_eq!(rests.iter().filter(|rest| !**rest).count(), 2, "{rests:?}");
-        let mut quiet = Rate { packets: MANY / 2.0, ..busy };
+        let mut quiet = Rate { packets: REST_ABOVE / 2.0, ..busy };
         assert!(!quiet.rests());
     }
 }
