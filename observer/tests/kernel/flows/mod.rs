@@ -174,14 +174,19 @@ struct Bed {
 }
 
 impl Bed {
-    /// The same for an emulated machine, which cannot send more than a megabyte a second without being the limit itself.
+    /// The same for an emulated machine, which cannot send more than a megabyte a second without being the limit itself, and
+    /// no more than a quarter of that where it runs programs.
     fn slower(mut self) -> Self {
-        if self.path.rate > SLOW_PATH {
-            let times = self.path.rate / SLOW_PATH;
-            (self.path.rate, self.path.queue) = (SLOW_PATH, self.path.queue / times);
+        let most = if matches!(self.sender, Sender::Threads(_)) { SLOW_PATH } else { SLOW_PATH / 4 };
+        if self.path.rate > most {
+            let times = self.path.rate / most;
+            (self.path.rate, self.path.queue) = (most, (self.path.queue / times).max(SMALL_QUEUE));
         }
-        if let Sender::Threads(Ends { pacing: Some(rate), .. }) = &mut self.sender {
-            *rate = (*rate).min(SLOW_RATE);
+        match &mut self.sender {
+            Sender::Threads(Ends { pacing: Some(rate), .. }) => *rate = (*rate).min(SLOW_RATE),
+            // What limits these is a window or a buffer: twice as far, half as fast.
+            Sender::Iperf(..) if self.path.rate == 0 && self.path.lost_of_million == 0 => self.path.delay *= 2,
+            _ => {}
         }
         self
     }
@@ -190,6 +195,8 @@ impl Bed {
 /// Bytes a second of a path, and of a sender that keeps to a rate, that an emulated machine reaches.
 const SLOW_PATH: u64 = 1_000_000;
 const SLOW_RATE: u32 = 250_000;
+/// Bytes of a queue that still has room for a congestion window that grows and shrinks without losing a hundredth.
+const SMALL_QUEUE: u64 = 50_000;
 
 /// Whatever sends: it ends with this.
 #[derive(Debug)]
@@ -251,7 +258,9 @@ struct Said {
 
 /// What observer says of the senders of so many equal beds at once; the error says what the kernel or the machine lacks.
 fn judged(kernel: &mut Kernel, bed: &Bed, at_once: usize) -> Result<Vec<Said>, String> {
+    let start = Instant::now();
     let running = (0..at_once).map(|_| Running::start(bed)).collect::<Result<Vec<_>, _>>()?;
+    let made = start.elapsed();
     let mut take = || {
         std::thread::sleep(BETWEEN);
         let mut snapshot = read(kernel);
@@ -262,9 +271,11 @@ fn judged(kernel: &mut Kernel, bed: &Bed, at_once: usize) -> Result<Vec<Said>, S
     let there = |model: &Model| {
         model.tcp.sockets.as_ref().is_some_and(|open| running.iter().all(|bed| bed.place(&open.list).is_some()))
     };
-    (0..MOST_READINGS).find(|_| there(&Model::new(&take(), None)));
-    // Until the path is filled: what comes first is slow start.
-    std::thread::sleep(BETWEEN * 6);
+    let waited = (0..MOST_READINGS).position(|_| there(&Model::new(&take(), None)));
+    let there_after = start.elapsed();
+    // Until the path is filled: what comes first is slow start, and the longer the queue, the longer that takes.
+    let full = if bed.path.rate > 0 { bed.path.queue as f64 / bed.path.rate as f64 } else { 0.0 };
+    std::thread::sleep(BETWEEN * 6 + Duration::from_secs_f64(full) * 5);
     let (mut last, begun) = (take(), Instant::now());
     let mut models: Vec<Model> = Vec::new();
     let long = BETWEEN * READINGS as u32 * 2;
@@ -275,6 +286,12 @@ fn judged(kernel: &mut Kernel, bed: &Bed, at_once: usize) -> Result<Vec<Said>, S
         models.push(Model::new(&now, Some(&last)));
         last = now;
     }
+    seen!(
+        "{at_once} beds made in {made:.1?}, there after {there_after:.1?} ({waited:?}), {} readings in {:.1?}; {:.1?} in all",
+        models.len(),
+        begun.elapsed(),
+        start.elapsed()
+    );
     let diagnosis = diagnose(&models, &Thresholds::default());
     let list = &models.last().and_then(|m| m.tcp.sockets.as_ref()).expect("sockets are read").list;
     Ok(running.iter().map(|bed| said(bed, list, &diagnosis)).collect())

@@ -11,7 +11,7 @@ use std::{
 use crate::support::{
     netns::Netns,
     wait::wait_for,
-    wire::{FAR, Wire, ip},
+    wire::{FAR, Wire, ip_lines},
 };
 
 /// Name of the tunnel's device at both ends.
@@ -71,17 +71,15 @@ impl Tunnel {
                         "REMOTE" => remote.as_str(),
                         word => word,
                     });
-                    let words: Vec<&str> = ["link", "add", TUNNEL, "type"].into_iter().chain(words).collect();
-                    attempt(end, "ip", &words)?;
-                    up(end, TUNNEL, n);
+                    let words: Vec<&str> = words.collect();
+                    made(end, TUNNEL, &format!("type {}", words.join(" ")), n)?;
                 }
             }
             Over::WireGuard => {
                 need("wg")?;
                 for (end, n) in ends {
-                    attempt(end, "ip", &["link", "add", TUNNEL, "type", "wireguard"])?;
+                    made(end, TUNNEL, "type wireguard", n)?;
                     peer(end, TUNNEL, n);
-                    up(end, TUNNEL, n);
                 }
             }
             Over::Boringtun => {
@@ -99,7 +97,7 @@ impl Tunnel {
                     wait_for("boringtun to listen", || fs::metadata(&socket).is_ok().then_some(()));
                     tunnel.files.push(socket);
                     peer(end, &device, n);
-                    up(end, &device, n);
+                    end.inside(|| ip_lines(&addressed(&device, n)))?;
                 }
             }
             Over::Esp => {
@@ -118,12 +116,16 @@ fn outer(end: u8) -> String {
     format!("10.77.0.{end}")
 }
 
-/// Gives the device of an end its address inside the tunnel.
-fn up(end: &Netns, device: &str, n: u8) {
-    end.inside(|| {
-        ip(&["address", "add", &format!("10.79.0.{n}/24"), "dev", device]);
-        ip(&["link", "set", device, "up"]);
-    });
+/// Makes the device of an end, and gives it its address inside the tunnel.
+fn made(end: &Netns, device: &str, how: &str, n: u8) -> Result<(), String> {
+    let mut lines = vec![format!("link add {device} {how}")];
+    lines.extend(addressed(device, n));
+    end.inside(|| ip_lines(&lines))
+}
+
+/// What gives the device of an end its address inside the tunnel.
+fn addressed(device: &str, n: u8) -> [String; 2] {
+    [format!("address add 10.79.0.{n}/24 dev {device}"), format!("link set {device} up")]
 }
 
 /// Tells a device of WireGuard its key and its peer.
@@ -151,27 +153,18 @@ fn with_input(command: &mut Command, line: &str) -> String {
 /// Encrypts what goes between both ends of the wire.
 fn esp(end: &Netns) -> Result<(), String> {
     const KEY: &str = "0x000102030405060708090a0b0c0d0e0f10111213";
+    let mut lines = Vec::new();
     for (from, to) in [(1, 2), (2, 1)] {
-        let (src, dst, spi) = (outer(from), outer(to), format!("0x{from}00"));
-        let ends = ["src", &src, "dst", &dst];
-        let state =
-            [&["xfrm", "state", "add"], &ends[..], &["proto", "esp", "spi", &spi, "mode", "transport"]].concat();
-        attempt(end, "ip", &[&state[..], &["aead", "rfc4106(gcm(aes))", KEY, "128"]].concat())?;
+        let ends = format!("src {} dst {}", outer(from), outer(to));
+        lines.push(format!(
+            "xfrm state add {ends} proto esp spi 0x{from}00 mode transport aead rfc4106(gcm(aes)) {KEY} 128"
+        ));
         for way in ["in", "out"] {
-            let policy = [&["xfrm", "policy", "add"], &ends[..], &["dir", way, "tmpl"], &ends[..]].concat();
             // An end sends what the other receives: the policy of the other direction is asked for nothing.
-            attempt(end, "ip", &[&policy[..], &["proto", "esp", "mode", "transport"]].concat())?;
+            lines.push(format!("xfrm policy add {ends} dir {way} tmpl {ends} proto esp mode transport"));
         }
     }
-    Ok(())
-}
-
-/// Runs a program in a namespace; the error is what it says.
-fn attempt(end: &Netns, program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output =
-        end.inside(|| Command::new(program).args(arguments).output()).map_err(|e| format!("{program}: {e}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    output.status.success().then_some(()).ok_or_else(|| format!("{program} {}: {}", arguments.join(" "), said.trim()))
+    end.inside(|| ip_lines(&lines))
 }
 
 /// An error if a program is not there.

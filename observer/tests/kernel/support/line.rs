@@ -5,7 +5,7 @@ use std::{process::Command, sync::OnceLock};
 
 use super::{
     netns::Netns,
-    wire::{DEVICE, Path, ip, tc},
+    wire::{DEVICE, Path, ip_lines, tc},
 };
 
 /// Both ends, and the bridge's namespace between them.
@@ -29,25 +29,24 @@ impl Line {
     pub(super) fn new(path: Path) -> Self {
         let (near, far, middle) = (Netns::new(), Netns::new(), Netns::new());
         let ends = [("left", &near, "10.77.0.1/24"), ("right", &far, "10.77.0.2/24")];
+        let mut lines = vec!["link add name bridge type bridge".to_owned(), "link set bridge up".to_owned()];
+        for (port, end, _) in &ends {
+            let holder = end.holder();
+            lines.push(format!("link add name {port} type veth peer name {DEVICE} netns {holder}"));
+            lines.push(format!("link set {port} master bridge up"));
+        }
         middle.inside(|| {
-            ip(&["link", "add", "name", "bridge", "type", "bridge"]);
-            ip(&["link", "set", "bridge", "up"]);
-            for (port, end, _) in &ends {
-                let holder = end.holder().to_string();
-                ip(&["link", "add", "name", port, "type", "veth", "peer", "name", DEVICE, "netns", &holder]);
-                ip(&["link", "set", port, "master", "bridge", "up"]);
-                shape(port, path);
-            }
+            ip_lines(&lines).unwrap_or_else(|e| panic!("{e}"));
+            ends.iter().for_each(|(port, ..)| shape(port, path));
         });
         for (_, end, address) in ends {
-            end.inside(|| {
-                ip(&["address", "add", address, "dev", DEVICE]);
-                if path.is_shaped() || path.largest < usize::MAX {
-                    // One packet is one segment: netem and the filter would take a large one as a whole.
-                    ip(&["link", "set", DEVICE, "gso_max_segs", "1"]);
-                }
-                ip(&["link", "set", DEVICE, "up", "txqueuelen", "10000"]);
-            });
+            let mut lines = vec![format!("address add {address} dev {DEVICE}")];
+            if path.is_shaped() || path.largest < usize::MAX {
+                // One packet is one segment: netem and the filter would take a large one as a whole.
+                lines.push(format!("link set {DEVICE} gso_max_segs 1"));
+            }
+            lines.push(format!("link set {DEVICE} up txqueuelen 10000"));
+            end.inside(|| ip_lines(&lines).unwrap_or_else(|e| panic!("{e}")));
         }
         Self { near, far, middle }
     }
