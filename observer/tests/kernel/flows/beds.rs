@@ -162,12 +162,10 @@ beds! {
     #[ignore = "not yet seen to be right in 19 of 20"]
     iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 5,
         Bed { over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
-    #[ignore = "not yet seen to be right in 19 of 20"]
     iperf_over_gre_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: GRE, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     iperf_over_ipip_on_a_path_that_loses: [Limit::Loss], Some(true), 5,
         Bed { path: Path { lost_of_million: 30_000, ..FAR_AWAY }, over: IPIP, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    #[ignore = "not yet seen to be right in 19 of 20"]
     iperf_over_geneve_with_a_small_send_buffer: [Limit::SendBuffer], Some(true), 5,
         Bed { over: GENEVE, sender: iperf(&["-C", "cubic"]), prepare: Some(small_send_buffers), ..PLAIN };
     iperf_over_esp_on_a_thin_path: [Limit::Path], Some(true), 4,
