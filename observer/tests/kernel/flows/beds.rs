@@ -74,7 +74,10 @@ fn bed(test: &str, right: &Right, bed: &Bed) {
     if guest && runs.is_none() && !own {
         return skipped(test, "in a guest threads make this limit; OBSERVER_TEST_RUNS=1 lets programs do so too");
     }
-    if guest && runs.is_none() && matches!(bed.sender, Sender::Threads(Ends { pacing: Some(_), .. })) {
+    // BBR keeps to one too: of a megabyte a second it reached 0.2 there.
+    let paced =
+        matches!(bed.sender, Sender::Threads(Ends { pacing: Some(_), .. } | Ends { congestion: Some("bbr"), .. }));
+    if guest && runs.is_none() && paced {
         return skipped(test, "timers of an emulated machine come too late for a rate; OBSERVER_TEST_RUNS=1 tries it");
     }
     // And so that not all of its time goes to what is sent.
@@ -157,10 +160,10 @@ beds! {
     iperf_over_boringtun_on_a_thin_path: [Limit::Path], Some(true), 2,
         Bed { path: THIN, over: Over::Boringtun, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     #[ignore = "not yet seen to be right in 19 of 20"]
-    iperf_over_wireguard_on_a_thin_path: [Limit::Path], Some(true), 4,
+    iperf_over_wireguard_on_a_thin_path: [Limit::Path], Some(true), 2,
         Bed { path: THIN, over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), ..PLAIN };
     #[ignore = "not yet seen to be right in 19 of 20"]
-    iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 5,
+    iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 2,
         Bed { over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
     iperf_over_gre_on_a_thin_path: [Limit::Path], Some(true), 4,
         Bed { path: THIN, over: GRE, sender: iperf(&["-C", "cubic"]), ..PLAIN };
