@@ -111,6 +111,16 @@ pub struct Open {
     pub namespaces_not_read: u64,
     /// Network namespaces whose turn comes with a later snapshot.
     pub namespaces_waiting: u64,
+    /// Inodes of these, some hundreds at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<u64>,
+}
+
+impl Open {
+    /// True if the sockets of a network namespace were not read because its turn comes later.
+    pub fn waits(&self, netns: u64) -> bool {
+        self.waiting.contains(&netns)
+    }
 }
 
 /// One open connection.
@@ -275,6 +285,7 @@ fn open(now: &Sockets, before: Option<&Sockets>, interval: Option<Interval>, pat
         namespaces: now.namespaces,
         namespaces_not_read: now.namespaces_not_read,
         namespaces_waiting: now.namespaces_waiting,
+        waiting: now.waiting.clone(),
     }
 }
 

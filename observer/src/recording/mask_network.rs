@@ -21,6 +21,7 @@ impl Masker {
                 netstat: _,
                 ip: _,
                 ip6: _,
+                udp: _,
                 tunnels,
                 xfrm,
             } = namespace;

@@ -63,3 +63,15 @@ kernel_fields! {
         "Ip6FragCreates" => frag_creates (one),
     }
 }
+
+/// Datagrams of UDP in one network namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Udp {
+    /// Datagrams that a process read, or that a tunnel in the kernel was given, whatever became of them there: of IPv4 and
+    /// IPv6. Source: `InDatagrams` of line `Udp` of /proc/net/snmp, `Udp6InDatagrams` of /proc/net/snmp6.
+    pub in_datagrams: u64,
+    /// Sockets that have a port, those of tunnels included. `None` if the files could not be read. Source:
+    /// /proc/net/sockstat, sockstat6.
+    pub sockets: Option<u64>,
+}

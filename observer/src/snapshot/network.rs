@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Name,
-    ip::{Ip, Ip6},
+    ip::{Ip, Ip6, Udp},
     link::Links,
     tcp::{Netstat, Owner, Snmp},
     tunnel::{Tunnel, Xfrm},
@@ -43,6 +43,9 @@ pub struct Namespace {
     pub ip: Option<Ip>,
     /// Its /proc/net/snmp6. `None` also where the kernel has no IPv6.
     pub ip6: Option<Ip6>,
+    /// Datagrams of UDP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Udp>,
     /// Tunnels, by interface index; those without an interface last. Source: rtnetlink, and what the kind has besides.
     pub tunnels: Option<Vec<Tunnel>>,
     /// IPsec. Source: `XFRM_MSG_GETSA`, `XFRM_MSG_GETPOLICY`, /proc/net/xfrm_stat.

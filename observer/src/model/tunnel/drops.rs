@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Tunnel, esp, growth, host::Host};
+use super::{
+    Tunnel, esp, growth,
+    host::Host,
+    silent::{self, Lost},
+};
 use crate::{
     model::interval::Interval,
     snapshot::{
@@ -83,7 +87,7 @@ impl Stage {
             Self::Xfrm => "/proc/net/xfrm_stat",
             Self::Backlog => "/proc/net/softnet_stat",
             Self::Reassembly => "/proc/net/snmp ReasmFails",
-            Self::Silent => "outer packets less inner packets",
+            Self::Silent => "/proc/net/snmp InDatagrams less rx_packets of the tunnel",
         }
     }
 }
@@ -97,6 +101,9 @@ pub struct Dropped {
     pub per_second: Option<f64>,
     /// Packets in the interval.
     pub in_interval: Option<u64>,
+    /// Packets in the interval at most, where only that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u64>,
     /// The interface, queue or counter that told of most of them.
     pub place: Option<Name>,
     /// Why it is not known, if it is not.
@@ -166,6 +173,7 @@ pub(super) fn all(host: &Host<'_>, tunnel: &Tunnel) -> Vec<Dropped> {
 }
 
 fn one(host: &Host<'_>, tunnel: &Tunnel, stage: Stage) -> Dropped {
+    let mut at_most = None;
     let found = match stage {
         Stage::Device => link(tunnel.link.iter()),
         Stage::Underlay if tunnel.underlays.is_empty() => Err("the interface that outer packets leave by is not known"),
@@ -181,17 +189,22 @@ fn one(host: &Host<'_>, tunnel: &Tunnel, stage: Stage) -> Dropped {
             });
             Ok((fails.1, None))
         }
-        Stage::Silent => {
-            Err("WireGuard counts no packet that its queues or its cipher refuse, and the kernel counts no UDP \
-                              packets by port: compare with what the other end sent")
-        }
+        Stage::Silent => match silent::lost(host, tunnel) {
+            Ok(Some(Lost::AtMost(most))) => {
+                at_most = Some(most);
+                Err("others receive UDP in the network namespace of its socket")
+            }
+            Ok(Some(Lost::Exactly(n))) => Ok((Some(n), None)),
+            Ok(None) => Ok((None, None)),
+            Err(why) => Err(why),
+        },
     };
     let (in_interval, place, unknown) = match found {
         Ok((n, place)) => (n, place, None),
         Err(why) => (None, None, Some(why)),
     };
     let per_second = host.interval.zip(in_interval).map(|(i, n)| i.per_second(n));
-    Dropped { stage, per_second, in_interval, place, unknown }
+    Dropped { stage, per_second, in_interval, at_most, place, unknown }
 }
 
 /// Packets, and the place that told of most of them; or why they are not known.

@@ -50,6 +50,12 @@ impl<'a> Host<'a> {
         growth(self.interval, of(self.now), self.before.and_then(of))
     }
 
+    /// Packets that came in by an interface in the interval, bad ones included.
+    pub(super) fn taken(&self, netns: u64, ifindex: u32) -> Option<u64> {
+        let of = |snapshot| link_of(snapshot, netns, ifindex).map(|l| l.rx_packets + l.rx_errors);
+        growth(self.interval, of(self.now), self.before.and_then(of)).1
+    }
+
     /// IPsec of a namespace, now and before.
     pub(super) fn xfrm(&self, netns: u64) -> (Option<&'a Xfrm>, Option<&'a Xfrm>) {
         let of = |snapshot: &'a Snapshot| namespace(snapshot, netns).and_then(|n| n.xfrm.as_ref());

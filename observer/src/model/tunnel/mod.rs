@@ -8,6 +8,7 @@ pub mod offloads;
 mod overhead;
 mod peer;
 mod samples;
+mod silent;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{
         Name, Snapshot,
         cpu::{Cpu, Cpus, Softnet},
         encapsulation::{CryptoWork, Encapsulation, Flow, Header, Interface, Polls},
+        ip::Udp,
         tunnel::{Kind, Peer, Route, State, Tunnel as Read, Xfrm},
     },
 };
@@ -109,9 +110,29 @@ fn what_wireguard_drops_in_silence_is_unknown_and_not_zero() {
     tunnel(&mut before).peers[0].address = Some([192, 0, 2, 99].into());
     let t = only(after(&before, &wireguard(2)));
     let silent = t.dropped(Stage::Silent).unwrap();
-    assert!(silent.in_interval.is_none() && silent.unknown.is_some());
+    assert!(silent.in_interval.is_none() && silent.unknown.is_some() && silent.at_most.is_none());
     assert_eq!((t.peers[0].rx, t.handshake_age()), (Some(500.0), Some(2.0)));
     assert_eq!(t.budget().unwrap().1.most, 1440);
+}
+
+#[test]
+fn what_wireguard_drops_in_silence_is_what_came_and_was_not_taken() {
+    let lost = |datagrams: u64, sockets: u64| {
+        let wireguard = |second| {
+            let mut s = vxlan(second);
+            let t = tunnel(&mut s);
+            (t.kind, t.underlay_netns) = (Kind::Wireguard, Some(NETNS));
+            namespace(&mut s).udp = Some(Udp { in_datagrams: second * datagrams, sockets: Some(sockets) });
+            s
+        };
+        only(after(&wireguard(1), &wireguard(2))).dropped(Stage::Silent).unwrap().clone()
+    };
+    let taken = PACKETS / 2;
+    assert_eq!(lost(taken + 1000, 2).in_interval, Some(1000));
+    assert_eq!(lost(taken + 30, 1).in_interval, Some(0), "they may have been under way");
+    assert_eq!(lost(taken - 10, 2).in_interval, Some(0));
+    let shared = lost(taken + 1000, 3);
+    assert_eq!((shared.in_interval, shared.at_most, shared.unknown.is_some()), (None, Some(1000), true));
 }
 
 #[test]

@@ -324,6 +324,7 @@ fn tcp(n: u64) -> Tcp {
             namespaces: 3,
             namespaces_not_read: 1,
             namespaces_waiting: 1,
+            waiting: Vec::new(),
         }),
         traffic: Some(traffic(n)),
         ..Tcp::default()

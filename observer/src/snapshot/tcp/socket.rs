@@ -28,6 +28,9 @@ pub struct Sockets {
     /// Network namespaces whose turn comes with a later snapshot: to read all of them takes too long. Their sockets are in
     /// none of the numbers above.
     pub namespaces_waiting: u64,
+    /// Inodes of these, some hundreds at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<u64>,
 }
 
 /// Sums over sockets that are not listed.

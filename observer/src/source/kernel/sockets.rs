@@ -19,6 +19,8 @@ use crate::{
 /// Time that the namespaces may take in one snapshot, as each read walks the kernel's whole table of connections. The others
 /// have their turn in the next one. One besides the own is read always: where each takes long, none would ever have a turn.
 const TIME: Duration = Duration::from_millis(100);
+/// Namespaces without a turn that are named.
+const MAX_WAITING: usize = 256;
 
 /// Reader of sockets.
 #[derive(Debug)]
@@ -92,11 +94,12 @@ impl Reader {
         let (link, bytes, read, round) = (&self.link, &mut self.bytes, &mut self.read, self.round);
         read.retain(|inode, _| known.knows(*inode));
         let last = read.clone();
-        let (end, mut visited) = (Instant::now() + TIME, 0_usize);
+        let (end, mut visited, mut waiting) = (Instant::now() + TIME, 0_usize, Vec::new());
         let turn = |namespace: &Namespace| last.get(&namespace.inode).copied().unwrap_or(0);
         let visits = known.visit_by_turns(turn, |namespace| {
             let (inode, own) = (namespace.inode, visited == 0);
             if visited > 1 && Instant::now() > end {
+                waiting.push(inode);
                 return Ok(Outcome::Waits);
             }
             visited += 1;
@@ -106,6 +109,8 @@ impl Reader {
             }
             Ok(Outcome::Read)
         })?;
+        waiting.truncate(MAX_WAITING);
+        sockets.waiting = waiting;
         for (place, visit) in visits.into_iter().enumerate() {
             match visit {
                 Visit::Read(Outcome::Read) => sockets.namespaces += 1,

@@ -105,7 +105,7 @@ fn same_attributes(tunnel: &Tunnel, data: &Value) {
 }
 
 /// Runs `wg` in the present namespace, with something on its standard input; `None` where there is none.
-fn wg(arguments: &[&str], input: &str) -> Option<String> {
+pub(super) fn wg(arguments: &[&str], input: &str) -> Option<String> {
     let mut child = Command::new("wg").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("wg reads");
     let output = child.wait_with_output().expect("wg ends");

@@ -5,6 +5,7 @@ mod host;
 mod ipsec;
 mod kinds;
 mod namespaces;
+mod silent;
 
 use std::{fs, net::IpAddr, os::unix::fs::MetadataExt, process::Command};
 

@@ -125,7 +125,8 @@ fn mtu(peer: &Peer, budget: Budget) -> String {
 fn lost(t: &Tunnel) -> String {
     let one = |d: &crate::model::tunnel::Dropped| {
         let place = d.place.as_ref().map_or(String::new(), |p| format!(" ({p})"));
-        let why = d.unknown.map_or(String::new(), |w| format!(" ({w})"));
+        let most = d.at_most.map_or(String::new(), |n| format!(": {} in the interval at most", units::count(n as f64)));
+        let why = d.unknown.map_or(String::new(), |w| format!(" ({w}{most})"));
         format!("{} {}{place}{why}", d.stage.words(), units::or_unknown(d.per_second, units::per_second))
     };
     let all: Vec<String> = t.drops.iter().map(one).collect();
@@ -210,7 +211,12 @@ const CONNECTIONS: &[Column] = &[
 fn connections(out: &mut String, page: &Page<'_>, t: &Tunnel) {
     let Some(open) = &page.model.tcp.sockets else { return };
     if t.flows.is_empty() {
-        return page.fact(out, "carries", "no open connection that is known");
+        let text = match open.namespaces_waiting {
+            0 => "no open connection that is known".to_owned(),
+            _ if open.waits(t.netns) => "not read yet: its network namespace had no turn yet".to_owned(),
+            n => format!("no open connection that is known; {} had no turn yet", plural(n, "network namespace")),
+        };
+        return page.fact(out, "carries", &text);
     }
     page.fact(out, "carries", &plural(t.flows.len() as u64, "connection"));
     let mut table = Table::new(CONNECTIONS);

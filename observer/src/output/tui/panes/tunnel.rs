@@ -52,6 +52,8 @@ const ENDS: About =
     About::new("ends", "addresses outside, and the interface that leads there", "IFLA_INFO_DATA, RTM_GETROUTE", FROM);
 const HOLDER: About = About::new("held by", "process that holds the tun or tap device", "/proc/PID/fdinfo iff:", FROM);
 const LOST: About = About::new("lost", "packets a second lost in this place", "netlink, /proc/net", FROM);
+const MOST: About =
+    About::new("at most", "packets lost in the interval at most", "InDatagrams less rx_packets of the tunnel", FROM);
 const ADDS: About = About::new("adds", "bytes that the headers add to a packet", "formats of the headers", FROM);
 const MEASURED: About =
     About::new("measured", "bytes added to a sampled packet, the mean", "net:net_dev_start_xmit", FROM);
@@ -132,7 +134,13 @@ pub(super) fn details(ctx: &Context<'_>, t: &Tunnel) -> Vec<Strip> {
 fn stage(line: Strip, d: &Dropped) -> Strip {
     let line = line.label(d.stage.words()).label(" ").number(&LOST, d.per_second, units::per_second);
     match (d.unknown, &d.place) {
-        (Some(why), _) => line.label(" (").label(why).label(") "),
+        (Some(why), _) => {
+            let line = line.label(" (").label(why);
+            match d.at_most {
+                Some(most) => line.label(": ").number(&MOST, Some(most as f64), units::count).label(" at most) "),
+                None => line.label(") "),
+            }
+        }
         (None, Some(place)) => line.label(" (").words(&LOST, place.as_str(), Tone::Plain).label(") "),
         (None, None) => line.label("  "),
     }
