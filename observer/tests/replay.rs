@@ -55,6 +55,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("swap-thrash", &["reclaim_stalls", "swap_thrash", "cgroup_at_limit"]),
     ("tcp-retransmits", &["retransmissions", "flow_limits"]),
     ("tmpfs-fill", &["tmpfs_growth"]),
+    ("tunnel-black-hole", &["flow_limits", "tunnel_black_hole"]),
     ("tunnel-fragments", &["tunnel_fragments", "tunnel_mtu"]),
     ("tunnel-healthy", &["flow_limits"]),
     ("tunnel-mtu", &["flow_limits", "tunnel_mtu"]),
@@ -66,9 +67,8 @@ const RECORDINGS: &[(&str, &[&str])] = &[
 /// Rules that the tests beside them alone see firing, and why.
 const WITHOUT_RECORDING: &[(&str, &str)] = &[
     ("oom_disagreement", "a log overflows by more kills than a small recording of a busy host can hold"),
-    ("tunnel_one_core", "it needs a processor that nobody else works on"),
-    ("tunnel_rps_off", "it needs a processor that nobody else works on"),
-    ("tunnel_black_hole", "no bed makes it on the host yet: the tests beside the rule alone see it"),
+    ("tunnel_one_core", "its bed needs a processor that no other work is done on while it is recorded"),
+    ("tunnel_rps_off", "its bed needs a processor that little other work is done on while it is recorded"),
 ];
 const EXPECTED: &str = "expected.json.zst";
 /// Largest recording in bytes, its expected models included.

@@ -3,7 +3,7 @@
 use super::{Check, Limit, Seen, Sign, observed::Observed, rule, thresholds::Thresholds, words};
 use crate::{
     diagnose::{Evidence, Rule, Severity, flow::Ceiling},
-    model::tunnel::{Qdisc, Stage},
+    model::tunnel::{Qdisc, Stage, Tunnel},
     units,
 };
 
@@ -88,20 +88,21 @@ const fn says(stage: Stage) -> &'static str {
 }
 
 fn place(o: &Observed<'_>, stage: Stage) -> Option<String> {
-    let named =
-        |reading: &(&crate::model::tunnel::Tunnel, f64, _)| Some(reading.0.dropped(stage)?.place.as_ref()?.to_string());
+    let named = |reading: &(&Tunnel, f64, _)| Some(reading.0.dropped(stage)?.place.as_ref()?.to_string());
     o.readings.iter().rev().find_map(named)
 }
 
-/// The queue that stood longest in the newest reading, if one stood in most of them.
+/// The queue that stands longest now, if one stood at most of the times that were looked at: the end of each reading, and the
+/// begin of the first.
 fn standing<'a>(o: &Observed<'a>, t: &Thresholds) -> Option<(&'a Qdisc, f64)> {
-    let longest = |tunnel: &'a crate::model::tunnel::Tunnel| {
-        let roots = tunnel.qdiscs.iter().filter(|q| q.is_root()).filter_map(|q| Some((q, q.standing_seconds?)));
+    let longest = |tunnel: &'a Tunnel, of: fn(&Qdisc) -> Option<f64>| {
+        let roots = tunnel.qdiscs.iter().filter(|q| q.is_root()).filter_map(|q| Some((q, of(q)?)));
         roots.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, s)| *s >= t.standing_seconds)
     };
-    let stood = o.readings.iter().filter(|(tunnel, ..)| longest(tunnel).is_some()).count();
-    let enough = o.readings.len() > 1 && stood as f64 > t.standing_samples * o.readings.len() as f64;
-    longest(o.tunnel).filter(|_| enough)
+    let begin = o.readings.first().and_then(|(tunnel, ..)| longest(tunnel, |q| q.stood_seconds));
+    let ends = o.readings.iter().filter(|(tunnel, ..)| longest(tunnel, |q| q.standing_seconds).is_some()).count();
+    let (stood, looks) = (ends + usize::from(begin.is_some()), o.readings.len() + 1);
+    longest(o.tunnel, |q| q.standing_seconds).filter(|_| stood as f64 > t.standing_samples * looks as f64)
 }
 
 /// The queue before the tunnel, or before its underlay, that drops most.

@@ -13,7 +13,7 @@ use crate::{
     model::{
         link::Link,
         tunnel::{
-            Samples,
+            Qdisc, Samples,
             offloads::{ENTERS_LARGE, GRO, cut_by},
         },
     },
@@ -66,7 +66,7 @@ fn sizes(what: &str, packets: Packets, source: &'static str) -> Evidence {
 /// Large packets enter and small ones leave.
 fn cut(o: &Observed<'_>, t: &Thresholds) -> Seen {
     let features = cut_by(&o.tunnel.kind);
-    if features.is_empty() {
+    if features.is_empty() || is_cut_by_a_queue(o) {
         return Seen::Quiet;
     }
     let Some((entered, left)) = sum(o, |s| s.entered).zip(sum(o, |s| s.left)) else {
@@ -105,6 +105,12 @@ fn cut(o: &Observed<'_>, t: &Thresholds) -> Seen {
         evidence,
         advice: vec![advice(o, features, &known, &off)],
     })
+}
+
+/// True if the queue before the underlay cuts large packets itself, whatever its interface could do: they leave it cut.
+fn is_cut_by_a_queue(o: &Observed<'_>) -> bool {
+    let cuts = |q: &Qdisc| !q.of_tunnel && q.is_root() && matches!(q.now.kind.as_str(), "tbf" | "cake");
+    o.tunnel.qdiscs.iter().any(cuts)
 }
 
 /// What can be done about packets that the interface below does not cut, by what is known of its features.

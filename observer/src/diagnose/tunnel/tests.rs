@@ -112,7 +112,10 @@ fn fragments_are_the_tunnels_only_where_its_packets_do_not_fit() {
     assert_eq!((v.limit, v.shares.fragments), (Limit::Fragments, Some(1.0)));
     assert!(v.signs[0].advice[0].contains("mtu 1440"), "{v:#?}");
     assert_eq!(verdict(&fragmenting(1420)).limit, Limit::None, "another sender made them");
-    let unknown = host(|s, _| namespace(s).ip = None);
+    let unknown = host(|s, _| {
+        namespace(s).ip = None;
+        tunnel(s).qdiscs.clear();
+    });
     assert_eq!(
         verdict(&unknown).unknown.iter().map(|l| l.limit).collect::<Vec<_>>(),
         [Limit::Fragments, Limit::ReceiveSteering, Limit::OneCore, Limit::Offload]
@@ -128,6 +131,11 @@ fn a_queue_that_drops_or_stands_is_named_with_its_rate() {
     assert_eq!(sign.ceiling.as_ref().map(|c| c.bytes_per_second), Some(BYTES as f64));
     let v = verdict(&host(|s, _| tunnel(s).qdiscs[0].backlog_bytes = BYTES / 50));
     assert!(v.signs[0].verdict.contains("wait 20 ms"), "{v:#?}");
+    // One interval is enough if it begins and ends so.
+    let once = host(|s, _| tunnel(s).qdiscs[0].backlog_bytes = BYTES / 50);
+    assert_eq!(verdict(&once[..2]).limit, Limit::Drops);
+    let late = host(|s, second| tunnel(s).qdiscs[0].backlog_bytes = if second == 2 { BYTES / 50 } else { 0 });
+    assert_eq!(verdict(&late[..2]).limit, Limit::None);
     // Now and then a few bytes wait: that is what a queue is for.
     let v = verdict(&host(|s, second| tunnel(s).qdiscs[0].backlog_bytes = if second == 4 { BYTES / 50 } else { 0 }));
     assert_eq!(v.limit, Limit::None);
@@ -205,9 +213,10 @@ fn a_single_outer_flow_on_one_processor_without_steering() {
 
 #[test]
 fn large_packets_that_leave_cut_are_a_matter_of_offloads() {
-    let sampled = |kind: Kind, large_below: u64| {
+    let sampled = |kind: Kind, queue: &'static str, large_below: u64| {
         host(move |s, second| {
             tunnel(s).kind = kind.clone();
+            tunnel(s).qdiscs[0].kind = queue.into();
             let packets = |large| Packets {
                 packets: second * 100,
                 large: second * large,
@@ -224,13 +233,13 @@ fn large_packets_that_leave_cut_are_a_matter_of_offloads() {
             s.encapsulation = Some(Encapsulation { interfaces: vec![interface], ..Encapsulation::default() });
         })
     };
-    let v = verdict(&sampled(Kind::Vxlan, 0));
+    let v = verdict(&sampled(Kind::Vxlan, "fq_codel", 0));
     assert_eq!(v.limit, Limit::Offload, "{v:#?}");
     assert_eq!(v.signs[0].severity, Severity::Info);
     assert!(v.signs[0].advice[0].contains("ethtool -K eth0 tx-udp_tnl-segmentation on"), "{v:#?}");
-    assert_eq!(verdict(&sampled(Kind::Vxlan, 90)).limit, Limit::None);
+    assert_eq!(verdict(&sampled(Kind::Vxlan, "fq_codel", 90)).limit, Limit::None);
     let with = |on: bool, fixed: bool| {
-        let mut models = sampled(Kind::Vxlan, 0);
+        let mut models = sampled(Kind::Vxlan, "fq_codel", 0);
         for model in &mut models {
             let tunnel = &mut model.tunnels.as_mut().unwrap().list[0];
             let name = "tx-udp_tnl-csum-segmentation".into();
@@ -244,7 +253,8 @@ fn large_packets_that_leave_cut_are_a_matter_of_offloads() {
     assert!(with(false, true).advice[0].starts_with("eth0 cannot do it."));
     let on = with(true, false);
     assert!(on.verdict.ends_with("the interface below") && on.advice[0].contains("gso_max_segs"), "{on:#?}");
-    let wireguard = verdict(&sampled(Kind::Wireguard, 0));
+    assert_eq!(verdict(&sampled(Kind::Vxlan, "tbf", 0)).limit, Limit::None, "tbf cuts what is larger than its burst");
+    let wireguard = verdict(&sampled(Kind::Wireguard, "fq_codel", 0));
     assert!(wireguard.signs.iter().all(|s| s.limit != Limit::Offload), "it cannot be otherwise");
 }
 

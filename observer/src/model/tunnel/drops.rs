@@ -126,6 +126,8 @@ pub struct Qdisc {
     pub drops_in_interval: Option<u64>,
     /// Seconds that what waits would take at the rate of the interval.
     pub standing_seconds: Option<f64>,
+    /// Seconds that what waited at the begin of the interval would take at the same rate.
+    pub stood_seconds: Option<f64>,
 }
 
 impl Qdisc {
@@ -140,13 +142,14 @@ impl Qdisc {
         let old = before.and_then(|b| b.qdiscs.iter().find(|q| key(q) == key(now)));
         let (tx, _) = growth(interval, Some(now.bytes), old.map(|o| o.bytes));
         let (drops_rate, drops_in_interval) = growth(interval, Some(now.drops), old.map(|o| o.drops));
-        let standing = |tx: f64| (tx > 0.0).then(|| now.backlog_bytes as f64 / tx);
+        let standing = |bytes: u64| tx.filter(|tx| *tx > 0.0).map(|tx| bytes as f64 / tx);
         Self {
             of_tunnel: now.netns == netns && Some(now.ifindex) == ifindex,
             tx,
             drops_rate,
             drops_in_interval,
-            standing_seconds: tx.and_then(standing),
+            standing_seconds: standing(now.backlog_bytes),
+            stood_seconds: old.and_then(|o| standing(o.backlog_bytes)),
             now: now.clone(),
         }
     }

@@ -19,7 +19,7 @@ use nix::{
 };
 
 use super::tunnels::need;
-use crate::support::{netns::Netns, wait::wait_for, wire::Wire};
+use crate::support::{netns::Netns, wait::wait_for};
 
 /// Processes that share the receiver's CPU.
 const SHARERS: usize = 4;
@@ -28,7 +28,7 @@ pub(super) const PORT: u16 = 5201;
 
 /// iperf3 at both ends, or wrk and a server; they end with it.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     processes: Vec<Child>,
     stop: Arc<AtomicBool>,
     server: Option<JoinHandle<()>>,
@@ -39,7 +39,12 @@ pub(super) struct Client {
 impl Client {
     /// iperf3 sends from the near end, with further arguments. If a CPU is given, the receiver runs there, and has to share
     /// it with others that never rest.
-    pub(super) fn iperf(wire: &Wire, to: IpAddr, arguments: &[&str], cpu: Option<u32>) -> Result<Self, String> {
+    pub(crate) fn iperf(
+        (near, far): (&Netns, &Netns),
+        to: IpAddr,
+        arguments: &[&str],
+        cpu: Option<u32>,
+    ) -> Result<Self, String> {
         need("iperf3")?;
         let mut client = Self::none(false);
         let mut server = quiet("iperf3");
@@ -47,28 +52,33 @@ impl Client {
         if let Some(cpu) = cpu {
             server.args(["-A", &cpu.to_string()]);
         }
-        client.start(&wire.far, server)?;
+        client.start(far, server)?;
         for _ in 0..cpu.map_or(0, |_| SHARERS) {
-            client.start(&wire.far, spinner(cpu.unwrap_or_default()))?;
+            client.start(far, spinner(cpu.unwrap_or_default()))?;
         }
-        listening(&wire.far);
+        listening(far);
         let mut sender = quiet("iperf3");
         sender.args(["-c", &to.to_string(), "-t", "600", "--connect-timeout", "20000"]).args(arguments);
-        client.start(&wire.near, sender)?;
+        client.start(near, sender)?;
         Ok(client)
     }
 
     /// wrk asks from the near end for `bytes`, by four connections; a server at the far end answers after `think`.
-    pub(super) fn requests(wire: &Wire, to: IpAddr, bytes: usize, think: Duration) -> Result<Self, String> {
+    pub(crate) fn requests(
+        (near, far): (&Netns, &Netns),
+        to: IpAddr,
+        bytes: usize,
+        think: Duration,
+    ) -> Result<Self, String> {
         need("wrk")?;
         let mut client = Self::none(true);
-        let listener = wire.far.inside(|| TcpListener::bind((to, PORT)).expect("a listening socket"));
+        let listener = far.inside(|| TcpListener::bind((to, PORT)).expect("a listening socket"));
         listener.set_nonblocking(true).expect("non-blocking");
         let stop = Arc::clone(&client.stop);
         client.server = Some(std::thread::spawn(move || serve(&listener, &stop, bytes, think)));
         let mut wrk = quiet("wrk");
         wrk.args(["-t", "1", "-c", "4", "-d", "600s", &format!("http://{to}:{PORT}/")]);
-        client.start(&wire.near, wrk)?;
+        client.start(near, wrk)?;
         Ok(client)
     }
 

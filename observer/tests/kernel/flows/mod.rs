@@ -1,7 +1,7 @@
 //! What limits a connection, on paths whose limit is known.
 
 mod beds;
-mod clients;
+pub(crate) mod clients;
 mod command;
 mod recordings;
 mod tunnels;
@@ -218,11 +218,12 @@ impl Running {
         let wire = Wire::new(bed.path).ok_or("the kernel has neither netem nor tun devices")?;
         let tunnel = Tunnel::new(&wire, bed.over)?;
         bed.prepare.into_iter().for_each(|prepare| prepare(&wire));
+        let ends = (&wire.near, &wire.far);
         let traffic = match bed.sender {
-            Sender::Threads(ends) => Traffic::Threads(Flow::start_to(&wire, tunnel.far, ends)),
-            Sender::Iperf(arguments, cpu) => Traffic::Program(Client::iperf(&wire, tunnel.far, arguments, cpu)?),
+            Sender::Threads(how) => Traffic::Threads(Flow::start_to(&wire, tunnel.far, how)),
+            Sender::Iperf(arguments, cpu) => Traffic::Program(Client::iperf(ends, tunnel.far, arguments, cpu)?),
             Sender::Requests(bytes, think) => {
-                Traffic::Program(Client::requests(&wire, tunnel.far, bytes, Duration::from_millis(think))?)
+                Traffic::Program(Client::requests(ends, tunnel.far, bytes, Duration::from_millis(think))?)
             }
         };
         Ok(Self { traffic, _tunnel: tunnel, wire })

@@ -71,9 +71,14 @@ fn shape(port: &str, path: Path) {
         tc(&words);
     }
     if path.largest < usize::MAX {
-        // ld len; jgt #largest; ret TC_ACT_SHOT, else TC_ACT_OK. With the header of Ethernet.
-        let program = format!("4,128 0 0 0,37 0 1 {},6 0 0 2,6 0 0 0", path.largest + 14);
-        tc(&["qdisc", "add", "dev", port, "clsact"]);
-        tc(&["filter", "add", "dev", port, "egress", "bpf", "da", "bytecode", &program]);
+        drop_above(port, path.largest);
     }
+}
+
+/// Lets an interface of the present namespace drop what it would send if the IP packet is larger.
+pub(crate) fn drop_above(device: &str, bytes: usize) {
+    // ld len; jgt #largest; ret TC_ACT_SHOT, else TC_ACT_OK. With the header of Ethernet.
+    let program = format!("4,128 0 0 0,37 0 1 {},6 0 0 2,6 0 0 0", bytes + 14);
+    tc(&["qdisc", "add", "dev", device, "clsact"]);
+    tc(&["filter", "add", "dev", device, "egress", "bpf", "da", "bytecode", &program]);
 }

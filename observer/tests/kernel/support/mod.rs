@@ -9,7 +9,7 @@ mod file_work;
 pub(crate) mod hidden;
 pub(crate) mod hoard;
 pub(crate) mod hogs;
-mod line;
+pub(crate) mod line;
 pub(crate) mod memory;
 pub(crate) mod mounted;
 pub(crate) mod netns;

@@ -1,17 +1,12 @@
 //! What limits a tunnel, on tunnels whose limit is known: VXLAN between two network namespaces.
 
 mod beds;
+mod cores;
+mod traffic;
 
 use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd,
+    net::{Ipv4Addr, UdpSocket},
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -19,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     lifecycle::binary,
-    support::{netns::Netns, wire::ip},
+    support::{line, netns::Netns, wait::wait_for, wire::ip},
 };
 
 /// Addresses inside of the tunnel.
@@ -64,92 +59,40 @@ impl Sites {
             }
             ip(&["link", "set", "bridge", "up"]);
         });
+        sites.greet();
         sites
     }
-}
 
-/// Traffic from the near site to the far one, until it is dropped.
-pub(crate) struct Traffic {
-    stop: Arc<AtomicBool>,
-    workers: Vec<JoinHandle<()>>,
-}
-
-impl Traffic {
-    /// A TCP connection that sends all that it can, or `rate` bytes a second.
-    pub(crate) fn tcp(sites: &Sites, rate: Option<u32>) -> Self {
-        let listener = sites.far.inside(|| TcpListener::bind((FAR, 0)).expect("a listening socket"));
-        let address = listener.local_addr().expect("an address");
-        let stop = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&stop);
-        let receiver = std::thread::spawn(move || {
-            let Ok((mut from, _)) = listener.accept() else { return };
-            from.set_read_timeout(Some(Duration::from_millis(100))).expect("a time-out");
-            let mut buffer = vec![0; 256 << 10];
-            while !ended.load(Ordering::Relaxed) && !matches!(from.read(&mut buffer), Ok(0)) {}
-        });
-        let mut to = sites.near.inside(|| TcpStream::connect(address).expect("connect"));
-        if let Some(rate) = rate {
-            // SAFETY: the value is as long as it says.
-            let done = unsafe {
-                libc::setsockopt(
-                    to.as_raw_fd(),
-                    libc::SOL_SOCKET,
-                    libc::SO_MAX_PACING_RATE,
-                    (&raw const rate).cast(),
-                    4,
-                )
-            };
-            assert_eq!(done, 0, "SO_MAX_PACING_RATE: {}", std::io::Error::last_os_error());
+    /// Waits until a packet comes through both ways: one that waits for an address would make the first round trip, and with
+    /// it the first time-out of a connection, as long as that takes.
+    fn greet(&self) {
+        let socket = |site: &Netns, address| site.inside(|| UdpSocket::bind((address, 9)).expect("a socket"));
+        let ends = [(socket(&self.near, NEAR), FAR), (socket(&self.far, FAR), NEAR)];
+        for ((from, to), (other, _)) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
+            other.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
+            wait_for("a packet to come through the tunnel", || {
+                let _ = from.send_to(b"?", (*to, 9));
+                other.recv(&mut [0; 8]).is_ok().then_some(())
+            });
         }
-        to.set_write_timeout(Some(Duration::from_millis(100))).expect("a time-out");
-        let ended = Arc::clone(&stop);
-        let sender = std::thread::spawn(move || {
-            let bytes = vec![7; 64 << 10];
-            while !ended.load(Ordering::Relaxed) {
-                if to.write(&bytes).is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock) {
-                    return;
-                }
-            }
-        });
-        Self { stop, workers: vec![receiver, sender] }
     }
 
-    /// Datagrams of that size that must not be cut inside of the tunnel, a few each millisecond.
-    pub(crate) fn udp(sites: &Sites, size: usize) -> Self {
-        let receiver = sites.far.inside(|| UdpSocket::bind((FAR, 9)).expect("a socket"));
-        let sender = sites.near.inside(|| UdpSocket::bind((NEAR, 0)).expect("a socket"));
-        // IP_PMTUDISC_PROBE: what the kernel learns of the path does not hold for this socket.
-        let probe: libc::c_int = 3;
-        // SAFETY: the value is as long as it says.
-        let done = unsafe {
-            libc::setsockopt(sender.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const probe).cast(), 4)
-        };
-        assert_eq!(done, 0, "IP_MTU_DISCOVER: {}", std::io::Error::last_os_error());
-        let stop = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&stop);
-        let worker = std::thread::spawn(move || {
-            let _open = receiver;
-            let bytes = vec![7; size];
-            while !ended.load(Ordering::Relaxed) {
-                for _ in 0..4 {
-                    let _ = sender.send_to(&bytes, (FAR, 9));
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        Self { stop, workers: vec![worker] }
+    /// Lets packets on the way between the sites vanish if their IP packet is larger.
+    fn drop_above(&self, bytes: usize) {
+        for port in ["port1", "port2"] {
+            self.middle.inside(|| line::drop_above(port, bytes));
+        }
     }
 }
 
-impl Drop for Traffic {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.workers.drain(..).for_each(|worker| worker.join().expect("a worker does not panic"));
-    }
+/// What `observer report tunnels` says of both ends of these sites: each tunnel, and the verdict on it.
+pub(crate) struct Reported {
+    pub(crate) near: (Value, Value),
+    pub(crate) far: (Value, Value),
 }
 
-/// What `observer report tunnels` says of the near end of these sites: the tunnel, and the verdict on it.
-pub(crate) fn reported(sites: &Sites, time: &str) -> (Value, Value) {
+/// Looks at this host for that time.
+pub(crate) fn reported(sites: &Sites, time: &str) -> Reported {
     let output = Command::new(binary())
         .args(["report", "tunnels", "--json", "--for", time])
         .stdin(Stdio::null())
@@ -157,10 +100,13 @@ pub(crate) fn reported(sites: &Sites, time: &str) -> (Value, Value) {
         .expect("observer runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout).expect("a document");
-    let inode = sites.near.inode();
-    let of = |list: &Value| {
-        let found = list.as_array().into_iter().flatten().find(|t| t["netns"] == inode && t["name"] == TUNNEL);
-        found.unwrap_or_else(|| panic!("no {TUNNEL} in {inode}: {list:#}")).clone()
+    let of = |site: &Netns| {
+        let inode = site.inode();
+        let of = |list: &Value| {
+            let found = list.as_array().into_iter().flatten().find(|t| t["netns"] == inode && t["name"] == TUNNEL);
+            found.unwrap_or_else(|| panic!("no {TUNNEL} in {inode}: {list:#}")).clone()
+        };
+        (of(&document["tunnels"]["list"]), of(&document["tunnel_verdicts"]))
     };
-    (of(&document["tunnels"]["list"]), of(&document["tunnel_verdicts"]))
+    Reported { near: of(&sites.near), far: of(&sites.far) }
 }
