@@ -8,10 +8,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{
-        bpf_probe_read_kernel as read_kernel,
-        generated::{bpf_get_prandom_u32, bpf_probe_read_kernel},
-    },
+    helpers::{bpf_probe_read_kernel as read_kernel, generated::bpf_get_prandom_u32},
     macros::{btf_tracepoint, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
     programs::BtfTracePointContext,

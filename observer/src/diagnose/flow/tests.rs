@@ -124,7 +124,7 @@ fn packets_that_wait_for_a_processor_are_in_no_queue_of_a_path() {
     let fast = |s: u64, i: &mut TcpInfo| {
         // 6 us without anything to wait for, and 40 times that under load; the delivery rate is of single bursts.
         (i.srtt_ns, i.min_rtt_ns, i.delivery_rate) = (Some(240_000), Some(6000), Some(4_000_000));
-        (i.packets_out, i.cwnd_limited) = (Some(20), Some(s % 4 == 0));
+        (i.packets_out, i.cwnd_limited) = (Some(20), Some(s.is_multiple_of(4)));
     };
     assert_eq!(judged(fast).limit, Limit::LocalStack);
     let no_room = |s: u64, i: &mut TcpInfo| {
