@@ -67,6 +67,10 @@ const RECORDINGS: &[(&str, &[&str])] = &[
 /// Rules that the tests beside them alone see firing, and why.
 const WITHOUT_RECORDING: &[(&str, &str)] = &[
     ("oom_disagreement", "a log overflows by more kills than a small recording of a busy host can hold"),
+    (
+        "tcp_memory_pressure",
+        "its recording is to be made on a host where nothing else goes on: make_tcp_memory_recording",
+    ),
     ("tunnel_one_core", "its bed needs a processor that no other work is done on while it is recorded"),
     ("tunnel_rps_off", "its bed needs a processor that little other work is done on while it is recorded"),
 ];

@@ -59,6 +59,8 @@ macro_rules! for_each_kernel_field {
             CB_GSO_SEGS, "retransmit", "tcp_skb_cb", "tcp_gso_segs", 2;
             SKB_DEV, "reset", "sk_buff", "dev", 8;
             SKB_PROTOCOL, "drops", "sk_buff", "protocol", 2;
+            SK_PROT, "buffers", "sock", "__sk_common.skc_prot", 8;
+            PROTO_NAME, "buffers", "proto", "name", 32;
             CB_SEQ, "first_byte", "tcp_skb_cb", "seq", 4;
             CB_END_SEQ, "first_byte", "tcp_skb_cb", "end_seq", 4;
             TP_RCV_NXT, "first_byte", "tcp_sock", "rcv_nxt", 4;

@@ -1,6 +1,7 @@
 //! What crosses the kernel boundary, one file a kernel subsystem.
 
 pub mod alloc_stacks;
+pub mod buffers;
 pub mod compaction;
 pub mod drops;
 pub mod fields;

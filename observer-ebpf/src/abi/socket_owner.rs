@@ -2,7 +2,7 @@
 
 use super::{COMM_LEN, plain};
 
-/// A TCP socket in a process's table of files.
+/// A socket of the internet protocols in a process's table of files.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Owner {

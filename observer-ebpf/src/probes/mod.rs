@@ -2,6 +2,7 @@
 
 mod alloc_failures;
 mod alloc_stacks;
+mod buffers;
 mod compaction;
 mod drops;
 mod extfrag;

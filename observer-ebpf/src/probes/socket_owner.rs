@@ -1,15 +1,14 @@
-//! Who holds each TCP socket: the open files of every process, as far as they are such.
+//! Who holds each socket of the internet protocols: the open files of every process, as far as they are such.
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use observer_ebpf::abi::socket_owner::Owner;
 
+use super::socket::AF_INET6;
 use crate::kernel::{far_field, field, offsets, pointer, task_cgroup, task_comm, tgid};
 
-const IPPROTO_TCP: u16 = 6;
-/// The TCP sockets under an MPTCP one have its inode, and no file of their own.
-const IPPROTO_MPTCP: u16 = 262;
+const AF_INET: u16 = 2;
 
 /// `struct bpf_iter__task_file`: the layout is fixed by the kernel's interface, four words.
 #[repr(C)]
@@ -34,9 +33,10 @@ fn obs_tcp_owners(ctx: *const IterTaskFile) -> i32 {
     if socket.is_null() {
         return 0;
     }
-    let protocol = pointer(socket, &offsets::SOCKET_SK).and_then(|sk| field::<u16>(sk, &offsets::SK_PROTOCOL));
-    let is_tcp = matches!(protocol, Some(IPPROTO_TCP | IPPROTO_MPTCP));
-    let Some(inode) = far_field(socket, &offsets::SOCKET_INO).filter(|_| is_tcp) else {
+    // The TCP sockets under an MPTCP one have its inode, and no file of their own.
+    let family = pointer(socket, &offsets::SOCKET_SK).and_then(|sk| field::<u16>(sk, &offsets::SK_FAMILY));
+    let is_inet = matches!(family, Some(AF_INET | AF_INET6));
+    let Some(inode) = far_field(socket, &offsets::SOCKET_INO).filter(|_| is_inet) else {
         return 0;
     };
     let owner = Owner { inode, cgroup: task_cgroup(task), tgid: tgid(task), zero: 0, comm: task_comm(task) };

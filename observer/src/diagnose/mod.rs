@@ -25,6 +25,7 @@ mod retransmissions;
 mod slab_growth;
 mod slow_first_byte;
 mod swap_thrash;
+mod tcp_memory_pressure;
 #[cfg(test)]
 mod testing;
 pub mod thresholds;
@@ -69,6 +70,7 @@ pub const RULES: &[Rule] = &[
     flow_limits::RULE,
     listen_overflow::RULE,
     packet_drops::RULE,
+    tcp_memory_pressure::RULE,
     slow_first_byte::RULE,
     tunnel::black_hole::RULE,
     tunnel::fragments::RULE,

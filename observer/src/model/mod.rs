@@ -5,6 +5,7 @@
 //! shrank. Rankings are sorted, largest first, and complete: an output cuts them and says so.
 
 pub mod alloc_failure;
+pub mod buffers;
 pub mod cgroup;
 pub mod compaction;
 pub mod cpu;
@@ -85,6 +86,9 @@ pub struct Model {
     /// Packets that were dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drops: Option<drops::Drops>,
+    /// Buffers of sockets that had no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<buffers::Buffers>,
     /// TCP.
     pub tcp: tcp::Tcp,
     /// Network interfaces.
@@ -154,6 +158,10 @@ impl Model {
                 .map(|o| oom::Oom::new(o, before.and_then(|b| b.oom.as_ref()), now.stamp.monotonic_ns, &paths)),
             oom_watch: now.oom_watch.clone(),
             drops: now.drops.as_ref().map(|d| drops::Drops::new(d, before.and_then(|b| b.drops.as_ref()), interval)),
+            buffers: now
+                .buffers
+                .as_ref()
+                .map(|b| buffers::Buffers::new(b, before.and_then(|b| b.buffers.as_ref()), interval, &paths)),
             tcp: tcp::Tcp::new(now, before, interval, &paths),
             links: now.links.as_ref().map(|l| link::rank(l, before.and_then(|b| b.links.as_ref()), interval)),
             namespaces: now.network.as_ref().map(|n| {

@@ -68,6 +68,38 @@ pub struct OwnNamespace {
     pub listen_overflows: Option<f64>,
     /// Resets a second sent.
     pub resets_sent: Option<f64>,
+    /// What it did for want of memory in the interval.
+    pub shortage: Shortage,
+}
+
+/// What TCP of a namespace did for want of memory in an interval. Source: /proc/net/netstat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Shortage {
+    /// Times that a socket of it brought TCP as a whole under pressure (`TCPMemoryPressures`).
+    pub pressures: Option<u64>,
+    /// Receive queues that were pruned, also because their own limit was met (`PruneCalled`).
+    pub prunes: Option<u64>,
+    /// Segments dropped because nothing was left to prune (`RcvPruned`).
+    pub pruned: Option<u64>,
+    /// Segments that found no room in a receive queue (`TCPRcvQDrop`).
+    pub dropped: Option<u64>,
+    /// Connections that ended because no memory was to be had (`TCPAbortOnMemory`).
+    pub aborted: Option<u64>,
+}
+
+impl Shortage {
+    /// Both together; what only one knows is what it knows.
+    #[must_use]
+    pub fn plus(self, other: &Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a.saturating_add(b.unwrap_or(0))));
+        Self {
+            pressures: sum(self.pressures, other.pressures),
+            prunes: sum(self.prunes, other.prunes),
+            pruned: sum(self.pruned, other.pruned),
+            dropped: sum(self.dropped, other.dropped),
+            aborted: sum(self.aborted, other.aborted),
+        }
+    }
 }
 
 /// Life cycle of one namespace.
@@ -208,6 +240,13 @@ impl OwnNamespace {
             listen_drops: per_second(grown_ext(|s| s.listen_drops)),
             listen_overflows: per_second(grown_ext(|s| s.listen_overflows)),
             resets_sent: per_second(grown(|s| s.out_rsts)),
+            shortage: Shortage {
+                pressures: grown_ext(|s| s.memory_pressures),
+                prunes: grown_ext(|s| s.prune_called),
+                pruned: grown_ext(|s| s.rcv_pruned),
+                dropped: grown_ext(|s| s.rcv_q_drop),
+                aborted: grown_ext(|s| s.abort_on_memory),
+            },
         }
     }
 }

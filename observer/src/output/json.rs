@@ -84,6 +84,8 @@ struct Parts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     drops: Part<'a, Option<crate::model::drops::Drops>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    buffers: Part<'a, Option<crate::model::buffers::Buffers>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tcp: Part<'a, crate::model::tcp::Tcp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flows: Part<'a, Vec<crate::diagnose::flow::Verdict>>,
@@ -131,6 +133,7 @@ impl<'a> Parts<'a> {
             oom_kills: any_of(&[Section::Oom]).then(|| kills(model)),
             cpus: part(&model.cpus, any_of(&[Section::Tcp, Section::Tunnels])),
             drops: part(&model.drops, any_of(&[Section::Tcp, Section::Tunnels])),
+            buffers: part(&model.buffers, any_of(&[Section::Tcp])),
             tcp: part(&model.tcp, any_of(&[Section::Tcp])),
             flows: part(&diagnosis.flows, any_of(&[Section::Tcp])),
             links: part(&model.links, any_of(&[Section::Tcp, Section::Tunnels])),

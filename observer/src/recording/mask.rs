@@ -56,6 +56,7 @@ impl Masker {
             pressure: _,
             cpus: _,
             drops: _,
+            buffers,
             cgroups,
             processes,
             page_alloc,
@@ -105,6 +106,8 @@ impl Masker {
         links.iter_mut().for_each(|links| self.mask_links(links));
         network.iter_mut().for_each(|network| self.mask_network(network));
         encapsulation.iter_mut().for_each(|encapsulation| self.mask_encapsulation(encapsulation));
+        let full = buffers.iter_mut().flat_map(|b| &mut b.list).filter_map(|full| full.owner.as_mut());
+        full.for_each(|owner| self.mask_comm(&mut owner.comm));
         self.mask_tcp(tcp);
         mask_remedies(coverage);
     }

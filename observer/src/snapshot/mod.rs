@@ -4,6 +4,7 @@
 //! A value that could not be read is `None`, and [`Coverage`] says why. Sizes are bytes, times nanoseconds where the
 //! name ends in `_ns`, else seconds. A counter only grows between two snapshots of the same boot.
 
+pub mod buffers;
 pub mod cgroup;
 pub mod compaction;
 pub mod container;
@@ -83,6 +84,9 @@ pub struct Snapshot {
     /// Packets that were dropped. Source: `skb:kfree_skb`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drops: Option<drops::Drops>,
+    /// Buffers of sockets that had no room. Source: `sock:sock_rcvqueue_full` and others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<buffers::Buffers>,
     /// TCP: counters of the kernel, life cycle, sockets.
     pub tcp: tcp::Tcp,
     /// Network interfaces of observer's own network namespace. Source: rtnetlink `RTM_GETLINK`.

@@ -73,6 +73,11 @@ fn every_listening_socket_is_read_beside_many_others() {
         let mut own: Vec<_> =
             snapshot.tcp.listeners.iter().flatten().filter(|l| l.netns == netns.inode()).map(|l| l.cookie).collect();
         let mut made: Vec<_> = sockets.iter().map(cookie).collect();
+        let pids = snapshot.tcp.listeners.iter().flatten().filter(|l| l.netns == netns.inode());
+        assert!(
+            pids.map(|l| l.owner.as_ref().map(|o| o.pid)).all(|pid| pid == Some(std::process::id())),
+            "their process"
+        );
         own.sort_unstable();
         made.sort_unstable();
         assert_eq!(own, made);

@@ -9,6 +9,7 @@ mod support;
 mod alloc_failures;
 mod alloc_stacks;
 mod bad_input;
+mod buffers;
 mod cgroups_scale;
 mod drops;
 mod encapsulation;

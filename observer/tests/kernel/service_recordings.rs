@@ -13,9 +13,10 @@ use std::{
 use crate::{
     make_recordings::{finish, record_with},
     support::{
+        cgroup::Cgroup,
         needs_root,
         netns::Netns,
-        socket::{LOOPBACKS, begin_connect, full},
+        socket::{LOOPBACKS, begin_connect, full, pair},
     },
 };
 
@@ -112,6 +113,29 @@ fn make_service_recordings() {
                 });
             });
             two_networks(stop, Duration::ZERO);
+        });
+    });
+}
+
+#[test]
+#[ignore = "writes into the source tree"]
+fn make_tcp_memory_recording() {
+    needs_root!("make_tcp_memory_recording");
+    let cgroup = Cgroup::new("tcp-memory");
+    std::fs::write(cgroup.path().join("memory.kmem.tcp.limit_in_bytes"), (256 << 10).to_string())
+        .expect("cgroup version 1 limits the buffers of TCP for themselves");
+    recorded("tcp-memory", |stop| {
+        let tid = nix::unistd::gettid().to_string();
+        std::fs::write(cgroup.path().join("tasks"), tid).expect("this thread enters the cgroup");
+        let listener = TcpListener::bind((LOOPBACKS[0], 443)).expect("nobody else is in the namespace");
+        let mut pairs = Vec::new();
+        steadily(stop, || {
+            if pairs.len() < 40 {
+                let mut ends = pair(&listener);
+                ends.client.set_nonblocking(true).expect("a flag");
+                while ends.client.write(&[0; 65_536]).is_ok() {}
+                pairs.push(ends);
+            }
         });
     });
 }

@@ -42,6 +42,7 @@ const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("observer_tcp_connect_failures_total", "the panel shows only networks that cannot be reached"),
     ("observer_tcp_syn_retransmits_total", "the panel shows only networks that do not answer at once"),
     ("observer_tcp_first_byte_run_delay", "not every kernel counts the wait of a thread for a CPU"),
+    ("observer_socket_buffer_full_total", "the panel shows only sockets without room"),
     ("observer_dropped_packets_total", "the panel shows only what is dropped"),
     ("observer_source_readable", "the panel shows only what cannot be read"),
 ];

@@ -118,6 +118,7 @@ fn snapshot(n: u64, names: &Names) -> Snapshot {
         oom_watch: Some(oom::watch(n, names)),
         cpus: Some(network::cpus(n)),
         drops: Some(network::drops(n)),
+        buffers: Some(network::buffers(n)),
         tcp: network::tcp(n),
         links: Some(network::links(n, names)),
         network: Some(tunnels::network(n, names)),

@@ -2,6 +2,7 @@
 
 use observer::snapshot::{
     CgroupId, Log2Histogram, Name,
+    buffers::{Buffers, Full, Room},
     cpu::{Cpu, CpuTimes, Cpus, Softnet},
     drops::{Drop, Drops},
     link::{Link, Links},
@@ -142,6 +143,26 @@ pub(super) fn drops(n: u64) -> Drops {
             Drop { protocol: None, ifindex: None, netns: None, ..drop("not_specified", "unix_release_sock", n) },
         ],
         other: 2,
+    }
+}
+
+/// A resolver that does not read, and a service that may not have more memory.
+pub(super) fn buffers(n: u64) -> Buffers {
+    let full = |room, protocol: &str, port, cgroup, comm: &str, events| Full {
+        room,
+        protocol: protocol.into(),
+        port: Some(port),
+        netns: Some(4_026_531_840),
+        cgroup,
+        owner: Some(Owner { pid: 53, comm: comm.into(), cgroup: None }),
+        events,
+    };
+    Buffers {
+        list: vec![
+            full(Room::ReceiveBuffer, "UDP", 53, None, "unbound", n * 240),
+            full(Room::SendMemory, "TCP", 443, Some(CgroupId(3)), "nginx", n * 4),
+        ],
+        other: 0,
     }
 }
 

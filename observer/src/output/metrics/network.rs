@@ -74,6 +74,19 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "observer_socket_buffer_full_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["room", "protocol", "port", "netns"],
+        help: "Times that a socket had no room: packets that its receive buffer could not take, or memory of the protocol or cgroup that was refused; port is the smaller of its two",
+        source: "tracepoints sock:sock_rcvqueue_full, udp:udp_fail_queue_rcv_skb, sock:sock_exceed_buf_limit",
+        read: |view, out| {
+            if view.now.buffers.is_some() {
+                view.tracked.network.buffers.each(4, |labels, [events]| out.push(labels, *events));
+            }
+        },
+    },
+    Metric {
         name: "observer_host_cpu_seconds_total",
         kind: Kind::Counter,
         unit: Some("seconds"),

@@ -1,5 +1,6 @@
 //! The report as text, for a person on call: what is wrong, the facts behind it, and what was not seen.
 
+mod buffers;
 mod coverage;
 mod drops;
 mod findings;

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Page, Section, drops, first_byte, listeners, name, namespaces as totals, plural, traffic, tunnels};
+use super::{
+    Page, Section, buffers, drops, first_byte, listeners, name, namespaces as totals, plural, traffic, tunnels,
+};
 use crate::{
     diagnose::flow::Limit,
     model::tcp::{ClosedRow, Connection, Namespace, Open, OwnNamespace},
@@ -38,6 +40,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
     }
     first_byte::write(out, page);
     listeners::write(out, page);
+    buffers::write(out, page);
     drops::write(out, page);
     if page.detailed {
         totals::write(out, page);

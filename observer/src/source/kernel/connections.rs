@@ -1,9 +1,9 @@
-//! Sockets of every network namespace: those that listen, those that are open, who holds them and what they carry. All read
-//! the same list of namespaces: looking for them goes through all of /proc.
+//! Sockets of every network namespace: those that listen, those that are open, those without room, who holds them and what
+//! they carry. All read the same list of namespaces: looking for them goes through all of /proc.
 
-use super::{keep, listeners, owners, sockets, traffic, unread};
+use super::{buffers, keep, listeners, owners, sockets, traffic, unread};
 use crate::{
-    snapshot::{Coverage, tcp::Tcp},
+    snapshot::{Coverage, Snapshot, tcp::Tcp},
     source::netns::Known,
 };
 
@@ -15,21 +15,43 @@ pub(super) struct Connections {
     pub(super) sockets: Option<sockets::Reader>,
     pub(super) owners: Option<owners::Reader>,
     pub(super) traffic: Option<traffic::Reader>,
+    pub(super) buffers: Option<buffers::Reader>,
 }
 
 impl Connections {
     /// Fills in all that is known of sockets; the namespaces in which connections were seen are there already.
-    pub(super) fn read(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
+    pub(super) fn read(&mut self, snapshot: &mut Snapshot) {
+        let Snapshot { tcp, coverage, buffers, .. } = snapshot;
+        let is_read =
+            keep(coverage, "buffers", self.buffers.as_mut(), |reader| reader.read(self.owners.as_mut())).is_some();
+        self.sockets(tcp, coverage);
+        self.held(tcp, coverage);
+        let reader = self.buffers.as_mut().filter(|_| is_read);
+        *buffers = keep(coverage, "buffers", reader, |reader| reader.told(self.owners.as_ref()));
+        let sockets = self.sockets.as_ref().filter(|_| tcp.sockets.is_some());
+        if let Some((traffic, sockets)) = self.traffic.as_mut().zip(sockets) {
+            tcp.traffic = keep(coverage, "tcp.traffic", Some(traffic), |traffic| {
+                Ok(traffic.credit(self.owners.as_ref(), |netns| sockets.has_read(netns)))
+            });
+        }
+    }
+
+    /// Reads those that listen and those that are open, and asks for the processes that are not known yet.
+    fn sockets(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
         let Some(known) = &mut self.known else { return };
         known.look(tcp.namespaces.iter().flatten().map(|n| n.netns));
         tcp.listeners = keep(coverage, "tcp.listeners", self.listeners.as_ref(), |reader| reader.read(known));
-        let Some(reader) = self.sockets.as_mut() else { return };
         let (owners, traffic) = (&mut self.owners, &mut self.traffic);
-        if let Some(Err(error)) = traffic.as_mut().map(traffic::Reader::begin) {
+        for listener in tcp.listeners.iter().flatten() {
+            owners.iter_mut().for_each(|owners| owners.want(listener.inode));
+        }
+        if self.sockets.is_some()
+            && let Some(Err(error)) = traffic.as_mut().map(traffic::Reader::begin)
+        {
             coverage.sources.push(unread("tcp.traffic", &error));
             *traffic = None;
         }
-        tcp.sockets = keep(coverage, "tcp.sockets", Some(&mut *reader), |reader| {
+        tcp.sockets = keep(coverage, "tcp.sockets", self.sockets.as_mut(), |reader| {
             reader.read(known, |netns, raw, read_before| {
                 if let Some(owners) = owners.as_mut().filter(|_| raw.opener == 0) {
                     owners.want(raw.inode);
@@ -37,15 +59,19 @@ impl Connections {
                 traffic.as_mut().map_or(0, |traffic| traffic.look(netns, raw, read_before))
             })
         });
-        let Some(sockets) = &mut tcp.sockets else { return };
-        if keep(coverage, "tcp.owners", owners.as_mut(), owners::Reader::look).is_some() {
-            let holder = |inode| owners.as_ref().and_then(|owners| owners.holder(inode));
-            for socket in &mut sockets.list {
-                socket.owner = holder(socket.inode).map(|holder| holder.owner()).or_else(|| socket.owner.take());
-            }
+    }
+
+    /// Says who holds them.
+    fn held(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
+        if keep(coverage, "tcp.owners", self.owners.as_mut(), owners::Reader::look).is_none() {
+            return;
         }
-        tcp.traffic = keep(coverage, "tcp.traffic", traffic.as_mut(), |traffic| {
-            Ok(traffic.credit(owners.as_ref(), |netns| reader.has_read(netns)))
-        });
+        let holder = |inode| self.owners.as_ref().and_then(|owners| owners.holder(inode));
+        for socket in tcp.sockets.iter_mut().flat_map(|sockets| &mut sockets.list) {
+            socket.owner = holder(socket.inode).map(|holder| holder.owner()).or_else(|| socket.owner.take());
+        }
+        for listener in tcp.listeners.iter_mut().flatten() {
+            listener.owner = holder(listener.inode).map(|holder| holder.owner());
+        }
     }
 }

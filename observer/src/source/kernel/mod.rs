@@ -7,6 +7,7 @@ mod alloc_failures;
 pub mod alloc_stacks;
 mod bpf_sys;
 pub mod btf;
+mod buffers;
 mod busiest;
 mod compaction;
 mod connections;
@@ -152,7 +153,7 @@ impl Readers {
                 && has(&["SKB_CB", "CB_SEQ", "CB_END_SEQ", "TP_RCV_NXT", "TP_FIRST_TX"]),
             softirq: works(&["softirq_raise", "softirq_entry", "softirq_exit"]),
         };
-        let drops = object.feeds("drops");
+        let (drops, buffers) = (object.feeds("drops"), object.feeds("buffers"));
         let listeners = object.program("tcp_listeners").and_then(|fd| fd.try_clone().ok());
         let missing = object.missing().to_vec();
         let decoder = Decoder { missing: object.missing().to_vec(), tick_ns: tick_ns() };
@@ -209,6 +210,7 @@ impl Readers {
                 }),
                 owners: owners
                     .and_then(|fd| opened(true, "tcp.owners", &mut failures, || owners::Reader::open(fd.as_fd()))),
+                buffers: opened(buffers, "buffers", &mut failures, || buffers::Reader::open(ebpf, sizes.buffers)),
                 traffic: opened(sockets, "tcp.traffic", &mut failures, || {
                     traffic::Reader::open(ebpf, options.traffic, closed)
                 }),
@@ -269,8 +271,8 @@ impl Kernel {
         let first_bytes = readers.first_bytes.as_mut();
         tcp.first_bytes = keep(coverage, "tcp.first_bytes", first_bytes, |reader| reader.read(is_gone));
         snapshot.drops = keep(coverage, "drops", readers.drops.as_mut(), drops::Reader::read);
-        readers.connections.read(tcp, coverage);
-        self.describe(coverage);
+        readers.connections.read(snapshot);
+        self.describe(&mut snapshot.coverage);
     }
 
     /// Reads the sockets alone; the namespaces in which connections were seen are there already.

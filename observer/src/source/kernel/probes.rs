@@ -253,6 +253,25 @@ pub const PROBES: &[ProbeSpec] = &[
         )
     },
     ProbeSpec {
+        fields: &["sock", "lifecycle", "task", "socket", "buffers"],
+        ..tp("buffers_full", "sock_rcvqueue_full", &[form("obs_buf_queue", &[Ptr("sock"), Ptr("sk_buff")])], "buffers")
+    },
+    ProbeSpec {
+        fields: &["sock", "lifecycle", "task", "socket", "buffers"],
+        replaced_by: Some("/proc/net/snmp Udp RcvbufErrors, MemErrors"),
+        ..tp("buffers_udp", "udp_fail_queue_rcv_skb", &[form("obs_buf_udp", &[Int, Ptr("sock")])], "buffers")
+    },
+    ProbeSpec {
+        fields: &["sock", "lifecycle", "task", "socket", "buffers"],
+        replaced_by: Some("/proc/net/sockstat, memory.kmem.tcp.failcnt of the cgroup"),
+        ..tp(
+            "buffers_memory",
+            "sock_exceed_buf_limit",
+            &[form("obs_buf_memory", &[Ptr("sock"), Ptr("proto"), Int, Int])],
+            "buffers",
+        )
+    },
+    ProbeSpec {
         name: "tcp_listeners",
         attach: Iter("tcp", "obs_tcp_listeners"),
         feeds: "tcp.listeners",
@@ -270,7 +289,7 @@ pub const PROBES: &[ProbeSpec] = &[
         name: "tcp_owners",
         attach: Iter("task_file", "obs_tcp_owners"),
         feeds: "tcp.owners",
-        fields: &["task", "lifecycle", "socket", "owner"],
+        fields: &["task", "sock", "socket", "owner"],
         replaced_by: Some("/proc/PID/fd, as `ss -tp` reads it"),
     },
 ];

@@ -1,6 +1,6 @@
 //! How large the maps are, from one memory budget.
 
-use observer_ebpf::abi::{Plain, compaction, drops, first_byte, kswapd, page_alloc, reclaim, retry, tcp};
+use observer_ebpf::abi::{Plain, buffers, compaction, drops, first_byte, kswapd, page_alloc, reclaim, retry, tcp};
 
 /// Bytes that the kernel adds to each element of a preallocated hash: `struct htab_elem` and its share of buckets.
 const HASH_OVERHEAD: usize = 80;
@@ -44,6 +44,8 @@ pub(super) struct Sizes {
     pub(super) first_bytes: u32,
     /// Places at which packets are dropped, one value a possible CPU.
     pub(super) drops: u32,
+    /// Groups of sockets whose buffers had no room, one value a possible CPU.
+    pub(super) buffers: u32,
 }
 
 impl Sizes {
@@ -69,12 +71,13 @@ impl Sizes {
             ended: ring(part(16)),
             pending: share::<u64, first_byte::Pending>(part(1), 32_768),
             first_bytes: share::<first_byte::Key, first_byte::Value>(part(2), 4096),
-            drops: share_bytes(part(1) / 2, size_of::<drops::Key>() + size_of::<u64>() * cpus, 2048),
+            drops: share_bytes(part(1) / 4, size_of::<drops::Key>() + size_of::<u64>() * cpus, 2048),
+            buffers: share_bytes(part(1) / 4, size_of::<buffers::Key>() + size_of::<buffers::Value>() * cpus, 1024),
         }
     }
 
     /// Name and number of elements of each map.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 18] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 19] {
         [
             ("obs_tcp_netns", self.namespaces),
             ("obs_tcp_births", self.births),
@@ -94,6 +97,7 @@ impl Sizes {
             ("obs_fb_pending", self.pending),
             ("obs_fb_groups", self.first_bytes),
             ("obs_drops", self.drops),
+            ("obs_buffers", self.buffers),
         ]
     }
 }

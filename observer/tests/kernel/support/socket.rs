@@ -115,6 +115,11 @@ pub(crate) fn max_segment(socket: &impl AsRawFd, bytes: c_int) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_MAXSEG, &bytes);
 }
 
+/// What a socket may hold that was not read, in bytes, whatever the limit of the host; the kernel doubles it and has a least.
+pub(crate) fn receive_buffer(socket: &impl AsRawFd, bytes: c_int) {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes);
+}
+
 /// Connections are accepted with their first data only: until then the kernel sends its SYN-ACK again.
 pub(crate) fn defer_accept(socket: &impl AsRawFd, seconds: c_int) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &seconds);

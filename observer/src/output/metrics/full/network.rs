@@ -5,6 +5,7 @@ use crate::{
     model::tunnel::testing::{NETNS, TUNNEL, interface, namespace, tunnel, vxlan},
     snapshot::{
         Log2Histogram, Name, Snapshot,
+        buffers::{Buffers, Full, Room},
         cpu::{Cpu, CpuTimes, Cpus, Softnet},
         drops::{Drop, Drops},
         encapsulation::{self, Encapsulation, Packets},
@@ -46,6 +47,16 @@ pub(super) fn fill(snapshot: &mut Snapshot, n: u64) {
     };
     let list = vec![dropped(HOSTILE, Some(0x0800)), dropped(b"not_specified", None)];
     snapshot.drops = Some(Drops { list, other: n });
+    let full = Full {
+        room: Room::SendMemory,
+        protocol: "TCP".into(),
+        port: Some(443),
+        netns: Some(NETNS),
+        events: n,
+        ..Full::default()
+    };
+    let unnamed = Full { room: Room::ReceiveBuffer, protocol: Name::from_bytes(HOSTILE), port: None, ..full.clone() };
+    snapshot.buffers = Some(Buffers { list: vec![full, unnamed], other: n });
     snapshot.tcp.first_bytes = Some(first_bytes(n));
     snapshot.tcp.listeners = Some([1, 2].map(|cookie| listener(cookie, n as u32)).to_vec());
     snapshot.tcp.memory = Some(TcpMemory {

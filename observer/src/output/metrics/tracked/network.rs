@@ -6,6 +6,7 @@ use super::super::{
 };
 use crate::snapshot::{
     Snapshot,
+    buffers::{Buffers, Full},
     drops::{Drop, Drops},
     tcp::Listener,
 };
@@ -23,6 +24,9 @@ pub(in crate::output::metrics) const TIME_SQUEEZE: usize = 5;
 /// What tells a place of drops for good.
 type Place = Option<Drop>;
 
+/// What tells a group of sockets for good.
+type Group = Option<Full>;
+
 /// The series.
 #[derive(Debug)]
 pub(in crate::output::metrics) struct NetworkSeries {
@@ -30,6 +34,8 @@ pub(in crate::output::metrics) struct NetworkSeries {
     pub(in crate::output::metrics) listeners: Gained<u64, 1>,
     /// Packets by reason and function.
     pub(in crate::output::metrics) drops: TopK<Place, 1>,
+    /// Events by what had no room, protocol, port and namespace.
+    pub(in crate::output::metrics) buffers: TopK<Group, 1>,
     /// By CPU.
     pub(in crate::output::metrics) cpus: Gained<u32, 6>,
     top: usize,
@@ -37,7 +43,13 @@ pub(in crate::output::metrics) struct NetworkSeries {
 
 impl NetworkSeries {
     pub(super) fn new(top: usize) -> Self {
-        Self { listeners: Gained::new(top), drops: TopK::new(top, |c| c.iter().sum()), cpus: Gained::new(top), top }
+        Self {
+            listeners: Gained::new(top),
+            drops: TopK::new(top, |c| c.iter().sum()),
+            buffers: TopK::new(top, |c| c.iter().sum()),
+            cpus: Gained::new(top),
+            top,
+        }
     }
 
     pub(super) fn update(&mut self, now: &Snapshot) {
@@ -48,6 +60,9 @@ impl NetworkSeries {
         }
         if let Some(drops) = &now.drops {
             self.dropped(at, drops);
+        }
+        if let Some(buffers) = &now.buffers {
+            self.full(at, buffers);
         }
         if let Some(cpus) = &now.cpus {
             let rows = cpus.list.iter().map(|c| {
@@ -74,6 +89,22 @@ impl NetworkSeries {
         });
         let rest = Row { key: None, label: None, counts: [drops.other] };
         self.drops.update(at, rows.chain([rest]), None);
+    }
+
+    fn full(&mut self, at: u64, buffers: &Buffers) {
+        let word = |n: Option<u64>| n.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string());
+        let rows = buffers.list.iter().map(|full| Row {
+            key: Some(Full { events: 0, owner: None, ..full.clone() }),
+            label: Some(vec![
+                full.room.word().to_owned(),
+                full.protocol.to_string(),
+                word(full.port.map(u64::from)),
+                word(full.netns),
+            ]),
+            counts: [full.events],
+        });
+        let rest = Row { key: None, label: None, counts: [buffers.other] };
+        self.buffers.update(at, rows.chain([rest]), None);
     }
 
     /// The addresses that gauges name, with connections that wait and may wait, summed over the sockets that share one.

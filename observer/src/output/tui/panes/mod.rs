@@ -1,5 +1,6 @@
 //! The panes. Adding one is a file here, a row in [`PANES`] and a screen snapshot.
 
+mod buffers;
 mod cgroups;
 mod connection;
 mod details;

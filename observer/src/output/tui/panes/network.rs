@@ -3,7 +3,9 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    Pane, connection,
+    Pane,
+    buffers::{BUFFERS, buffers},
+    connection,
     drops::{DROPS, drops},
     first_byte::{FIRST_BYTES, first_bytes},
     listeners::{LISTENERS, listeners},
@@ -39,6 +41,7 @@ pub(super) const PANE: Pane = Pane {
         ("Traffic of all connections", TRAFFIC),
         ("First bytes", FIRST_BYTES),
         ("Listening sockets", LISTENERS),
+        ("Sockets without room", BUFFERS),
         ("Dropped packets", DROPS),
     ],
     draw,
@@ -53,6 +56,7 @@ fn draw(ctx: &Context<'_>, area: Rect, buf: &mut Buffer) -> Facts {
         traffic(ctx),
         first_bytes(ctx),
         listeners(ctx),
+        buffers(ctx),
         drops(ctx),
     ];
     stack::draw(ctx, area, buf, &vitals::own_namespace(ctx), &tables)
