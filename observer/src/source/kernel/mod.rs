@@ -277,7 +277,7 @@ impl Kernel {
 
     /// Reads the sockets alone; the namespaces in which connections were seen are there already.
     pub fn read_sockets(&mut self, snapshot: &mut Snapshot) {
-        self.readers.connections.read(&mut snapshot.tcp, &mut snapshot.coverage);
+        self.readers.connections.read(snapshot);
     }
 
     /// Takes the events that have come since the last call. They are also in the next snapshot.
