@@ -34,24 +34,25 @@ fn check(window: &Window<'_>) -> Outcome {
         return outcome;
     }
     let newest = window.newest();
-    let Some(memory) = newest.tcp.memory.filter(|m| m.used.is_some() && m.pressure.is_some()) else {
-        return common::no_source(window, "the memory of TCP and its limits", Source::SOCKSTAT);
-    };
+    // The limits are seen in the host's own network namespace alone; refusals are told of everywhere.
+    let memory = newest.tcp.memory.filter(|m| m.used.is_some() && m.pressure.is_some());
     let (models, seconds) = window.last(LOOK_BACK_SECONDS);
     let shortage = models.iter().fold(Shortage::default(), |sum, model| sum.plus(&shortage(model)));
     let refused = refused(models);
     let over = units::seconds(seconds);
-    let above = |limit: Option<u64>| memory.used.zip(limit).is_some_and(|(used, limit)| used >= limit);
-    let entered = shortage.pressures.unwrap_or(0) > 0;
-    if above(memory.pressure) || entered {
-        let lost = above(memory.max) || shortage.aborted.unwrap_or(0) > 0;
-        let mut evidence = vec![level(&memory)];
+    let above = |limit: fn(&TcpMemory) -> Option<u64>| {
+        memory.is_some_and(|m| m.used.zip(limit(&m)).is_some_and(|(used, limit)| used >= limit))
+    };
+    let (pressure, entered) = (above(|m| m.pressure), shortage.pressures.unwrap_or(0) > 0);
+    if pressure || entered {
+        let lost = above(|m| m.max) || shortage.aborted.unwrap_or(0) > 0;
+        let mut evidence: Vec<Evidence> = memory.iter().map(level).collect();
         evidence.extend(counted(&shortage, &over));
         evidence.extend(refused.iter().take(NAMED).map(|(full, n)| refusal(full, *n, &over)));
         return Outcome::Fires(Finding {
             rule: RULE.name,
             severity: if lost { Severity::Critical } else { Severity::Warning },
-            verdict: of_host(&memory, above(memory.pressure), lost),
+            verdict: of_host(&memory.unwrap_or_default(), pressure, lost),
             evidence,
             advice: vec![
                 "Who holds it? Many connections, or such as are not read: `observer report tcp`, `ss -tm` (the r and w of skmem).".into(),
@@ -68,11 +69,16 @@ fn check(window: &Window<'_>) -> Outcome {
         }
     }
     let worst = cgroups.into_iter().filter(|(_, n)| *n >= ENOUGH).max_by_key(|(id, n)| (*n, std::cmp::Reverse(*id)));
-    let Some((id, n)) = worst else { return Outcome::Quiet };
+    let Some((id, n)) = worst else {
+        return match memory {
+            Some(_) => Outcome::Quiet,
+            None => common::no_source(window, "the memory of TCP and its limits", Source::SOCKSTAT),
+        };
+    };
     let path = path(models, id);
     let own = refused.iter().filter(|(full, _)| full.cgroup == Some(id)).take(NAMED);
     let evidence =
-        own.map(|(full, n)| refusal(full, *n, &over)).chain(counted(&shortage, &over)).chain([level(&memory)]);
+        own.map(|(full, n)| refusal(full, *n, &over)).chain(counted(&shortage, &over)).chain(memory.iter().map(level));
     Outcome::Fires(Finding {
         rule: RULE.name,
         severity: Severity::Warning,
@@ -233,6 +239,15 @@ mod tests {
         // A receiver that does not read has its queue pruned, too.
         let pruned = with(|second, s| s.tcp.netstat.as_mut().unwrap().prune_called = Some(100 * second));
         assert_eq!(pruned, Outcome::Quiet);
+    }
+
+    #[test]
+    fn without_the_limits_of_the_host_a_refusal_is_told_and_nothing_else_is_known() {
         assert!(matches!(with(|_, s| s.tcp.memory = None), Outcome::NoData { .. }));
+        let entered = with(|second, s| {
+            s.tcp.memory = None;
+            s.tcp.netstat.as_mut().unwrap().memory_pressures = Some(4 + second);
+        });
+        assert!(fired(entered).verdict.contains("? of at most ?"));
     }
 }

@@ -129,10 +129,14 @@ impl<'a> Observed<'a> {
         })
     }
 
-    /// Polls of the device with the most packets on a processor, in the newest interval.
+    /// Polls of the device with the most packets on a processor, in the newest interval in which they were counted: where there
+    /// are many packets that probe rests most of the time.
     fn full_polls(&self, cpu: u32) -> Option<f64> {
-        let polls = self.newest.tunnels.as_ref()?.polls.as_ref()?;
-        polls.iter().find(|p| p.cpu == cpu && p.packets.is_some_and(|n| n > 0.0))?.full_ratio
+        let of = |model: &Model| {
+            let polls = model.tunnels.as_ref()?.polls.as_ref()?;
+            polls.iter().find(|p| p.cpu == cpu && p.packets.is_some_and(|n| n > 0.0))?.full_ratio
+        };
+        self.readings.iter().rev().find_map(|(.., model)| of(model))
     }
 
     pub(super) fn shares(&self) -> Shares {
