@@ -37,7 +37,7 @@ pub(super) struct Numbers {
     pub(super) window_used: Option<f64>,
     /// Round trip in terms of the smallest one.
     pub(super) queueing: Option<f64>,
-    /// Most bytes that the send buffer held at a reading.
+    /// Bytes that the send buffer held at the middle one of the readings.
     pub(super) buffered: Option<u64>,
     /// Readings.
     pub(super) readings: usize,
@@ -80,7 +80,8 @@ impl Numbers {
             delivers: delivery.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(delivery, rate)| delivery / rate),
             window_used: o.samples.iter().filter_map(used).reduce(f64::max),
             queueing: ratio(info.srtt_ns, info.min_rtt_ns),
-            buffered: o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).max(),
+            buffered: middle(o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).collect())
+                .map(|n| n as u64),
             readings: o.samples.len(),
         }
     }

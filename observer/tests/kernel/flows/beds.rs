@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use observer::diagnose::flow::Limit;
+use observer::{diagnose::flow::Limit, source::kernel::Options};
 
 use super::{Bed, Ends, Over, Sender, judged};
 use crate::support::{
     may_run,
-    observer::load,
+    observer::load_with,
     runs::{self, right_nearly_always},
     skipped,
     wire::{DEVICE, Path, Wire, tc},
 };
+
+/// Probes that tell of connections, and whose they are.
+const PROBES: &[&str] = &["tcp_states", "tcp_closed", "tcp_sockets", "tcp_owners"];
 
 /// Forty milliseconds there and back.
 const FAR_AWAY: Path =
@@ -82,7 +85,8 @@ fn bed(test: &str, right: &Right, bed: &Bed) {
     }
     // And so that not all of its time goes to what is sent.
     let (bed, at_once) = if guest { (bed.slower(), right.at_once.min(4)) } else { (*bed, right.at_once) };
-    let mut kernel = load();
+    // What these beds need: in a guest loading takes long.
+    let mut kernel = load_with(&Options { only: Some(PROBES), ..Options::default() });
     let good = |limit: &Limit, found: bool| right.limits.contains(limit) && right.found.is_none_or(|f| f == found);
     right_nearly_always(test, |runs| {
         let all = judged(&mut kernel, &bed, at_once.min(runs))?;
