@@ -22,7 +22,7 @@ const LEAST_STEP: Duration = Duration::from_millis(200);
 /// They take no more than one part in so many of the time.
 const SHARE: u32 = 20;
 
-/// Options of the commands that look at this host: what costs too much to be seen always.
+/// Options of the commands that look at this host: what costs too much to be seen always, and how far addresses are added up.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct Args {
@@ -32,6 +32,12 @@ pub struct Args {
     /// With --first-byte: see also how long what comes in waits for its soft interrupt: three probes at each interrupt
     #[arg(long, requires = "first_byte")]
     pub softirq_wait: bool,
+    /// Traffic by network: bits of the prefix by which remote IPv4 addresses are one network (default 24)
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=32))]
+    pub ipv4_prefix: Option<u8>,
+    /// The same for IPv6 (default 48)
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128))]
+    pub ipv6_prefix: Option<u8>,
 }
 
 /// What there is to see, with the embedded eBPF object.
@@ -39,6 +45,9 @@ pub(super) fn options(args: &Args) -> Options {
     let mut options = Options { watch_oom: true, ..Options::default() };
     options.kernel.first_byte = args.first_byte;
     options.kernel.softirq_wait = args.softirq_wait;
+    let traffic = &mut options.kernel.traffic;
+    traffic.v4_prefix = args.ipv4_prefix.unwrap_or(traffic.v4_prefix);
+    traffic.v6_prefix = args.ipv6_prefix.unwrap_or(traffic.v6_prefix);
     options
 }
 

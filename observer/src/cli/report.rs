@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     /// Take a recording instead of this host: from its first snapshot to its last
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["time", "first_byte"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["time", "first_byte", "ipv4_prefix", "ipv6_prefix"])]
     pub replay: Option<PathBuf>,
     /// Begin this long after the recording's first snapshot
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration::parse)]

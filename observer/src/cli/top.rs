@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, short, default_value = "1s", value_parser = duration::interval)]
     pub interval: Duration,
     /// Show a recording instead of this host: a folder that `observer record` has written
-    #[arg(long, value_name = "DIR", conflicts_with = "first_byte")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["first_byte", "ipv4_prefix", "ipv6_prefix"])]
     pub replay: Option<PathBuf>,
     /// Pane to show first
     #[arg(long, default_value = "overview", value_parser = PossibleValuesParser::new(PANES.iter().map(|p| p.name)))]

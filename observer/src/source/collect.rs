@@ -244,6 +244,9 @@ impl Collector {
             if let Some((mut network, missing)) = network {
                 links = network.namespaces.first_mut().and_then(|own| own.links.take());
                 snapshot.coverage.sources.extend(missing);
+                let open = snapshot.tcp.sockets.as_mut().zip(self.network.as_mut());
+                let lost = open.map(|(open, reader)| reader.find_lost_routes(&mut open.list, &network));
+                snapshot.coverage.sources.extend(lost.into_iter().flatten());
                 let watched = encapsulation::watched(&network);
                 let reader = self.encapsulation.as_mut();
                 snapshot.encapsulation = reader.and_then(|reader| reader.read(&watched, &mut snapshot.coverage));

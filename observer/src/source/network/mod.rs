@@ -7,6 +7,7 @@ mod here;
 mod holders;
 mod interfaces;
 mod ipsec;
+mod lost_routes;
 mod nsid;
 mod problems;
 mod sockets;
@@ -20,6 +21,7 @@ use crate::snapshot::{
     Name,
     coverage::Source,
     network::{Namespace, Network},
+    tcp::Socket,
 };
 use interfaces::Around;
 use problems::Problems;
@@ -32,6 +34,7 @@ pub struct Reader {
     interfaces: interfaces::Reader,
     ipsec: ipsec::Reader,
     underlay: underlay::Reader,
+    lost_routes: lost_routes::Reader,
     holders: holders::Reader,
     /// Events by namespace at the last reading.
     active: HashMap<u64, u64>,
@@ -49,6 +52,7 @@ impl Reader {
             interfaces: interfaces::Reader::default(),
             ipsec: ipsec::Reader::default(),
             underlay: underlay::Reader::default(),
+            lost_routes: lost_routes::Reader::default(),
             holders: holders::Reader::default(),
             active: HashMap::new(),
             sockets: sockets::Reader::default(),
@@ -100,6 +104,14 @@ impl Reader {
         problems.value(Source::TUN, self.holders.fill(&mut network));
         let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(count, found, &e)));
         Ok((network, refused.into_iter().chain(out_of_reach).chain(problems.into_sources()).collect()))
+    }
+
+    /// Finds the way of connections that have lost their route, in the namespaces that were just read and have a tunnel; what is
+    /// missing, and why.
+    pub fn find_lost_routes(&mut self, sockets: &mut [Socket], network: &Network) -> Vec<Source> {
+        let mut problems = Problems::default();
+        self.lost_routes.fill(sockets, network, &self.known, &mut problems);
+        problems.into_sources()
     }
 
     /// Namespaces that were searched for everywhere in vain, and in which connections have come or gone since.

@@ -37,6 +37,11 @@ impl Question {
         Some(Self { destination, source, mark: tunnel.outer.mark, ifindex: tunnel.underlay_ifindex })
     }
 
+    /// How the packets of a connection get to the other end.
+    pub fn to(destination: IpAddr, source: IpAddr) -> Self {
+        Self { destination, source: Some(source), mark: None, ifindex: None }
+    }
+
     /// Asks the kernel, in the namespace of the socket. The route has no name of its interface yet, and only an MTU that is
     /// its own: see [`by_link`].
     pub fn ask(&self, netlink: &mut Netlink) -> Result<Answer, NetlinkError> {

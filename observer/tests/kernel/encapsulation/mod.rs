@@ -5,6 +5,7 @@ mod capture;
 mod ciphers;
 mod cost;
 mod overhead;
+mod rehash;
 
 use std::{
     collections::HashMap,

@@ -2,6 +2,7 @@
 
 mod beds;
 mod cores;
+mod routed;
 mod traffic;
 
 use std::{

@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{FAR, NEAR, Sites};
+use crate::support::netns::Netns;
 
 /// Traffic from the near site to the far one, until it is dropped.
 pub(crate) struct Traffic {
@@ -25,12 +26,19 @@ impl Traffic {
     pub(crate) fn tcp(sites: &Sites, connections: usize, rate: Option<u32>) -> Self {
         let mut all = Self { stop: Arc::new(AtomicBool::new(false)), workers: Vec::new() };
         for _ in 0..connections {
-            all.connect(sites, rate);
+            all.connect(&sites.near, sites, rate);
         }
         all
     }
 
-    fn connect(&mut self, sites: &Sites, rate: Option<u32>) {
+    /// One such connection, from a namespace that reaches the far site through the near one.
+    pub(crate) fn routed(from: &Netns, sites: &Sites, rate: u32) -> Self {
+        let mut all = Self { stop: Arc::new(AtomicBool::new(false)), workers: Vec::new() };
+        all.connect(from, sites, Some(rate));
+        all
+    }
+
+    fn connect(&mut self, from: &Netns, sites: &Sites, rate: Option<u32>) {
         let listener = sites.far.inside(|| TcpListener::bind((FAR, 0)).expect("a listening socket"));
         let address = listener.local_addr().expect("an address");
         let ended = Arc::clone(&self.stop);
@@ -40,7 +48,7 @@ impl Traffic {
             let mut buffer = vec![0; 256 << 10];
             while !ended.load(Ordering::Relaxed) && !matches!(from.read(&mut buffer), Ok(0)) {}
         });
-        let mut to = sites.near.inside(|| TcpStream::connect(address).expect("connect"));
+        let mut to = from.inside(|| TcpStream::connect(address).expect("connect"));
         if let Some(rate) = rate {
             // SAFETY: the value is as long as it says.
             let done = unsafe {

@@ -222,8 +222,7 @@ fn connections(out: &mut String, page: &Page<'_>, t: &Tunnel) {
     let mut table = Table::new(CONNECTIONS);
     for flow in t.flows.iter().take(page.rows()) {
         let Some(c) = flow.connection(open) else { continue };
-        let outer =
-            t.samples.iter().flat_map(|s| &s.flows).find(|f| f.cookie == Some(flow.cookie)).and_then(|f| f.outer);
+        let outer = t.sampled(c).and_then(|f| f.outer);
         table.row([
             ends(&c.now).to_string(),
             units::or_unknown(c.tx, units::bits_per_second),

@@ -37,7 +37,7 @@ pub(super) fn address(peer: &Peer) -> Option<String> {
 
 /// The ends of the outer packets of a connection, if one was seen.
 pub(super) fn outer(t: &Tunnel, c: &Connection) -> Option<String> {
-    let flow = t.samples.as_ref()?.flows.iter().find(|f| f.cookie == Some(c.now.cookie))?;
+    let flow = t.sampled(c)?;
     let end = |(address, port): (IpAddr, u16)| match port {
         0 => address.to_string(),
         port => SocketAddr::new(address, port).to_string(),
