@@ -152,9 +152,8 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
     if room.with_observer {
         adds.push((built.observer.clone(), in_observer.to_owned()));
     }
-    if room.stripped {
-        adds.iter_mut().try_for_each(|(program, _)| strip(program))?;
-    }
+    let how = if room.stripped { "--strip-all" } else { "--strip-debug" };
+    adds.iter_mut().try_for_each(|(program, _)| strip(program, how, room.name))?;
     let guest = Guest {
         kernel: room.series,
         memory: room.memory.to_owned(),
@@ -192,12 +191,12 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
     Ok((Outcome::read(&tee.text(), ending), died))
 }
 
-/// Puts a copy without debug information in the place of a program.
-fn strip(program: &mut PathBuf) -> Result<()> {
-    let folder = paths::work().join("stripped");
+/// Puts a smaller copy for a room in the place of a program: its memory is its disk, and tests need room there.
+fn strip(program: &mut PathBuf, how: &str, room: &str) -> Result<()> {
+    let folder = paths::work().join("stripped").join(room);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let copy = folder.join(program.file_name().context("a program has a name")?);
-    exec::capture(Command::new("strip").arg("-o").arg(&copy).arg(&*program))?;
+    exec::capture(Command::new("strip").arg(how).arg("-o").arg(&copy).arg(&*program))?;
     *program = copy;
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(super) struct Room {
     pub(super) v1_alone: bool,
     /// True if its tests start observer itself; a small guest has no room for two large programs.
     pub(super) with_observer: bool,
-    /// True if programs go there without debug information: a small guest has no room for it.
+    /// True if programs go there without symbols as well as without debug information: a small guest has no room for them.
     pub(super) stripped: bool,
     /// True if its tests leave recordings.
     pub(super) records: bool,

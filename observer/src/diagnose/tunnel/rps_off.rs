@@ -29,7 +29,11 @@ fn look(o: &Observed<'_>, t: &Thresholds) -> Seen {
     let Some(others) = median_of_others(&cpus) else { return Seen::Quiet };
     let all: f64 = cpus.iter().map(|c| c.packets).sum();
     let Some(receiver) = cpus.iter().max_by(|a, b| a.packets.total_cmp(&b.packets)).filter(|_| all > 0.0) else {
-        return Seen::Lacks("packets that each processor takes (/proc/net/softnet_stat)".into());
+        let counted = o.newest.cpus.iter().flat_map(|c| &c.list).any(|c| c.usage.packets.is_some());
+        return match counted {
+            true => Seen::Quiet,
+            false => Seen::Lacks("packets that each processor takes (/proc/net/softnet_stat)".into()),
+        };
     };
     let alone = receiver.packets / all;
     let steered: f64 = cpus.iter().map(|c| c.steered).sum();
