@@ -35,6 +35,13 @@ fn rows(snapshot: &Snapshot, netns: u64, room: Room) -> Vec<Full> {
     buffers.list.iter().filter(|f| f.netns == Some(netns) && f.room == room).cloned().collect()
 }
 
+/// True for a kernel whose IPv6 does not come to `udp:udp_fail_queue_rcv_skb`.
+fn before_6_5() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) < (Some(6), Some(5))
+}
+
 fn unspecified(ip: IpAddr) -> UdpSocket {
     UdpSocket::bind((ip, 0)).expect("a free port")
 }
@@ -58,6 +65,16 @@ fn full_udp_buffers_are_what_snmp_counts_and_have_their_process() {
         netns.inside(|| send_all(&unspecified(ip), to, 1000));
         let errors = netns.inside(|| counters(table))["RcvbufErrors"];
         assert!(errors > 0 && errors < DATAGRAMS, "{errors}");
+        if table == "Udp6" && before_6_5() {
+            // The tracepoint came to IPv6 later than to IPv4: nothing is told, and nothing wrong.
+            assert!(
+                rows(&read(&mut kernel), netns.inode(), Room::ReceiveBuffer)
+                    .iter()
+                    .all(|f| f.protocol.as_str() != protocol)
+            );
+            skipped("UDP over IPv6", "this kernel does not trace refused datagrams of IPv6");
+            continue;
+        }
         // Looking for processes has its share of the time: it may come with a later reading, after another event.
         let row = wait_for("the process of the socket", || {
             let snapshot = read(&mut kernel);
