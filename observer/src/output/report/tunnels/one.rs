@@ -262,6 +262,6 @@ pub(super) fn verdict(out: &mut String, page: &Page<'_>, t: &Tunnel) {
         page.fact(out, "limit", limit(page, t).words());
     }
     for lack in verdict.unknown.iter().filter(|_| page.detailed) {
-        page.fact(out, "", &format!("{} cannot be told: {} lacks", lack.limit.words(), lack.lacks));
+        page.fact(out, "", &format!("{} cannot tell, it lacks {}", lack.limit.words(), lack.lacks));
     }
 }
