@@ -1,10 +1,11 @@
 //! Connections of every kind, and namespaces of every kind, through the iterators and through sock_diag.
 
 use std::{
+    collections::HashSet,
     io::Write,
     net::{IpAddr, Ipv4Addr},
     os::{fd::AsRawFd, unix::fs::MetadataExt},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -230,20 +231,20 @@ fn namespaces_that_vanish_while_they_are_read_are_no_error() {
     needs_root!("namespaces_that_vanish_while_they_are_read_are_no_error");
     const RUN: Duration = Duration::from_secs(4);
     let mut collector = Collector::new(Options::default());
-    let stop = AtomicBool::new(false);
-    let mut met = std::collections::HashSet::new();
+    let (stop, made) = (AtomicBool::new(false), AtomicU32::new(0));
+    let mut met = HashSet::new();
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
-            let mut made = 0;
             while !stop.load(Ordering::Relaxed) {
                 let netns = Netns::new();
                 netns.inside(|| drop(pair(&listen(LOOPBACKS[0]))));
-                made += 1;
+                made.fetch_add(1, Ordering::Relaxed);
             }
-            made
         });
         let begun = Instant::now();
-        while begun.elapsed() < RUN {
+        // On a slow machine until some have come and gone.
+        let enough = |met: &HashSet<u64>| made.load(Ordering::Relaxed) > 1 && met.len() > 1;
+        while begun.elapsed() < RUN || (!enough(&met) && begun.elapsed() < RUN * 20) {
             // Freshly opened, they look for namespaces each time.
             let diag = observer::source::sock_diag::Reader::open(1000, false).and_then(|mut r| r.read());
             let (sockets, _) = diag.expect("sock_diag reads on");
@@ -257,7 +258,8 @@ fn namespaces_that_vanish_while_they_are_read_are_no_error() {
             met.extend(snapshot.tcp.namespaces.iter().flatten().map(|n| n.netns));
         }
         stop.store(true, Ordering::Relaxed);
-        let made: u32 = churn.join().expect("the churn ends");
+        churn.join().expect("the churn ends");
+        let made = made.load(Ordering::Relaxed);
         seen!("{made} namespaces came and went, {} different inodes met", met.len());
         assert!(made > 1 && met.len() > 1);
     });
