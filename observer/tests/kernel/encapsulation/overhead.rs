@@ -65,7 +65,6 @@ fn tunnels_without_ciphers_add_what_their_headers_have() {
         (Kind::Ip6gre, Outside::V6, with("ip6gre", &["encaplimit", "none"]), None, 44),
         (Kind::Ip6gretap, Outside::V6, with("ip6gretap", &["encaplimit", "none"]), None, 58),
         (Kind::Ipip, Outside::V4, plain("ipip"), None, 20),
-        (Kind::Sit, Outside::V4, with("sit", &["mode", "any"]), None, 20),
         (Kind::Ip6tnl, Outside::V6, with("ip6tnl", &["mode", "any", "encaplimit", "none"]), None, 40),
         (Kind::Ip6tnl, Outside::V6, with("ip6tnl", &["mode", "any"]), None, 48),
     ] {

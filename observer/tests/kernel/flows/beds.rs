@@ -163,10 +163,8 @@ beds! {
         Bed { path: Path { largest: 1450, ..NEAR }, over: VXLAN, sender: iperf(&[]), ..PLAIN };
     iperf_over_boringtun_on_a_thin_path: [Limit::Path], Some(true), 2,
         Bed { path: THIN, over: Over::Boringtun, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    #[ignore = "right in 4 of 6 runs of a guest that had little time"]
     iperf_over_wireguard_on_a_thin_path: [Limit::Path], Some(true), 2,
         Bed { path: THIN, over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), ..PLAIN };
-    #[ignore = "right in 8 of 8 runs of a guest, 20 have not been counted"]
     iperf_over_wireguard_with_a_small_receive_buffer: [Limit::ReceiveWindow], Some(true), 2,
         Bed { over: Over::WireGuard, sender: iperf(&["-C", "cubic"]), prepare: Some(small_receive_buffers), ..PLAIN };
     iperf_over_gre_on_a_thin_path: [Limit::Path], Some(true), 4,
