@@ -1,4 +1,5 @@
-//! Programs that kernel tests send real traffic with, and a WireGuard in userspace. Tests that miss one say so.
+//! Programs that kernel tests send real traffic with or translate its addresses with, and a WireGuard in userspace. Tests
+//! that miss one say so.
 
 use super::{apt, lock};
 use crate::{exec, paths};
@@ -7,7 +8,7 @@ use std::fs;
 use std::process::Command;
 
 /// Programs with the packages they come in.
-pub(crate) const PROGRAMS: [(&str, &str); 2] = [("iperf3", "iperf3"), ("wrk", "wrk")];
+pub(crate) const PROGRAMS: [(&str, &str); 3] = [("iperf3", "iperf3"), ("wrk", "wrk"), ("nft", "nftables")];
 
 /// Pinned: a test's tunnel should not change by itself.
 const BORINGTUN: &str = "0.7.1";

@@ -13,18 +13,33 @@ pub(super) fn again(
     first: Outcome,
     all: &[String],
     died: bool,
-    run: impl FnOnce(&[String]) -> Result<Outcome>,
+    mut run: impl FnMut(&[String]) -> Result<Outcome>,
+) -> Result<Outcome> {
+    tried_again(first, all, died, &mut run)
+}
+
+fn tried_again(
+    first: Outcome,
+    all: &[String],
+    died: bool,
+    run: &mut dyn FnMut(&[String]) -> Result<Outcome>,
 ) -> Result<Outcome> {
     let open: Vec<String> = all.iter().filter(|name| !first.ended.contains(*name)).cloned().collect();
     if !first.has_failed() || open.is_empty() || (!died && open.len() > ACCIDENTS) {
         return Ok(first);
     }
     crate::exec::say(&format!("{} tests run again", open.len()));
-    Ok(merged(first, run(&open)?))
+    let mut second = run(&open)?;
+    if died {
+        // Most of these have run for the first time.
+        second = tried_again(second, &open, false, run)?;
+    }
+    Ok(merged(first, second))
 }
 
 fn merged(first: Outcome, second: Outcome) -> Outcome {
     let mut flaky = first.flaky;
+    flaky.extend(second.flaky);
     flaky.extend(
         first.failed.into_iter().filter(|name| !second.failed.contains(name)).map(|name| format!("{name} (at first)")),
     );
@@ -81,6 +96,19 @@ mod tests {
         let rest = |open: &[String]| Ok(Outcome { passed: open.len(), ..Outcome::default() });
         let outcome = again(died, &all, true, rest).unwrap();
         assert_eq!((outcome.passed, outcome.flaky), (8, names(&["the guest died (at first)"])));
+    }
+
+    #[test]
+    fn what_fails_after_a_guest_died_has_its_second_try() {
+        let died = Outcome::read("test a ... ", Some("the guest died".to_owned()));
+        let outcomes = std::cell::RefCell::new(vec![
+            Outcome::read("test a ... ok\ntest b ... ok\ntest result: ok. 2 passed; 0 failed\n", None),
+            first(),
+        ]);
+        let run = |_: &[String]| Ok(outcomes.borrow_mut().pop().unwrap());
+        let outcome = again(died, &names(&["a", "b"]), true, run).unwrap();
+        assert!(!outcome.has_failed() && outcomes.borrow().is_empty(), "{outcome:?}");
+        assert_eq!(outcome.flaky, names(&["b (at first)", "the guest died (at first)"]));
     }
 
     #[test]

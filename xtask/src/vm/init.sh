@@ -28,9 +28,10 @@ modprobe loop
 # Nor these: there is no udev to see the disk, which not every guest has, nor its bus.
 modprobe virtio_pci
 modprobe virtio_blk
-# Nor these: a program looks for the device, or in the list of what there is, before it asks for it.
+# Nor these: a program looks for the device, or in the list of what there is, before it asks for it; the last has no alias.
 modprobe tun
 modprobe tcp_bbr
+modprobe fou
 for line in ttyS1 ttyS2 ttyS3; do stty -F /dev/$line raw -echo; done
 
 # As a child: were the command the first program, its death would be the kernel's.

@@ -24,7 +24,17 @@ const WANTED: &[&[&str]] = &[
     // TCP and socket diagnosis
     &["tcp_bbr", "inet_diag", "tcp_diag", "udp_diag"],
     // dropping and rewriting packets
-    &["nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_limit", "nft_compat", "ip_tables", "iptable_filter"],
+    &[
+        "nf_tables",
+        "nft_ct",
+        "nft_nat",
+        "nft_masq",
+        "nft_chain_nat",
+        "nft_limit",
+        "nft_compat",
+        "ip_tables",
+        "iptable_filter",
+    ],
     &["xt_statistic", "xt_tcpudp"],
     // memory and file systems
     &["zram", "lzo-rle", "lz4", "zstd", "loop", "virtio_pci", "virtio_blk", "overlay", "ext4"],
