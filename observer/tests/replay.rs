@@ -37,6 +37,7 @@ const RECORDINGS: &[(&str, &[&str])] = &[
     ("fragmented", &["fragmentation", "failed_allocations"]),
     ("kswapd", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
     ("kswapd-for-nothing", &["reclaim_stalls", "kswapd_hot", "failed_allocations"]),
+    ("late-acks", &["flow_limits"]),
     ("listen-overflow", &["retransmissions", "listen_overflow"]),
     ("lowmem-reserve", &["trapped_memory", "watermark_boost"]),
     ("memcg-oom", &[]),

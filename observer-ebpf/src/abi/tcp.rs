@@ -39,6 +39,8 @@ pub struct Counts {
     pub resets_sent: u64,
     /// Resets received.
     pub resets_received: u64,
+    /// When the namespace was first seen, in nanoseconds of `CLOCK_MONOTONIC`, on the CPU that saw it; 0 on the others.
+    pub begun_ns: u64,
 }
 
 /// What is remembered of an open connection, by the address of its `struct sock`.
@@ -134,4 +136,4 @@ pub struct Ended {
     pub direction: u16,
 }
 
-plain!(Namespace = 16, Counts = 80, Birth = 40, ClosedKey = 16, Closed = 64, Ended = 88);
+plain!(Namespace = 16, Counts = 88, Birth = 40, ClosedKey = 16, Closed = 64, Ended = 88);

@@ -12,7 +12,7 @@ use observer_ebpf::abi::buffers::{Key, PROTOCOL_LEN, RECEIVE_BUFFER, RECEIVE_MEM
 
 use super::{
     BPF_NOEXIST,
-    socket::{AF_INET6, inode},
+    socket::{AF_INET, AF_INET6, inode},
 };
 use crate::kernel::{arg, atomic_add, far_field, field, offsets, pointer, socket_cgroup, typed_arg};
 
@@ -24,7 +24,6 @@ static BUFFERS: PerCpuHashMap<Key, Value> = PerCpuHashMap::with_max_entries(256,
 #[map(name = "obs_buf_rest")]
 static OTHER: Array<u64> = Array::with_max_entries(1, 0);
 
-const AF_INET: u16 = 2;
 /// `SK_MEM_SEND`; the other kind is `SK_MEM_RECV`.
 const KIND_SEND: i32 = 0;
 const ENOMEM: i32 = 12;

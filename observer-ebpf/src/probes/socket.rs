@@ -17,6 +17,7 @@ use observer_ebpf::abi::{
 use super::tcp_closed::birth;
 use crate::kernel::{atomic_add, bits, constant, far_field, field, offsets, pointer, socket_cgroup};
 
+pub(super) const AF_INET: u16 = 2;
 pub(super) const AF_INET6: u16 = 10;
 const TIME_WAIT: u8 = 6;
 pub(super) const LISTEN: u8 = 10;

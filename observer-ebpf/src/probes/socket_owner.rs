@@ -5,10 +5,8 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use observer_ebpf::abi::socket_owner::Owner;
 
-use super::socket::AF_INET6;
+use super::socket::{AF_INET, AF_INET6};
 use crate::kernel::{far_field, field, offsets, pointer, task_cgroup, task_comm, tgid};
-
-const AF_INET: u16 = 2;
 
 /// `struct bpf_iter__task_file`: the layout is fixed by the kernel's interface, four words.
 #[repr(C)]

@@ -15,7 +15,7 @@ use observer_ebpf::abi::{
 };
 
 use super::{BPF_NOEXIST, first_byte, losses::lost, tcp_closed};
-use crate::kernel::{arg, constant, field, offsets, pointer, typed_arg};
+use crate::kernel::{arg, constant, field, now, offsets, pointer, typed_arg};
 
 #[map(name = "obs_tcp_netns")]
 static NAMESPACES: PerCpuHashMap<Namespace, Counts> = PerCpuHashMap::with_max_entries(1024, 0);
@@ -180,7 +180,8 @@ fn counts(net: Option<*const c_void>) -> Option<*mut Counts> {
     if let Some(counts) = NAMESPACES.get_ptr_mut(namespace) {
         return Some(counts);
     }
-    let _ = NAMESPACES.insert(namespace, Counts::default(), BPF_NOEXIST);
+    let new = Counts { begun_ns: now(), ..Counts::default() };
+    let _ = NAMESPACES.insert(namespace, new, BPF_NOEXIST);
     let counts = NAMESPACES.get_ptr_mut(namespace);
     if counts.is_none() {
         lost(Loss::TcpNamespacesFull);

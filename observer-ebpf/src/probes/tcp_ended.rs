@@ -14,12 +14,11 @@ use aya_ebpf::{
 use observer_ebpf::abi::tcp::{Birth, Closed, Ended};
 
 use super::{
-    socket::{copy, route_field},
+    socket::{AF_INET6, copy, route_field},
     tcp_closed::add,
 };
 use crate::kernel::{field, offsets, pointer};
 
-const AF_INET6: u16 = 10;
 /// `BPF_RB_NO_WAKEUP`.
 const NO_WAKEUP: u64 = 1;
 

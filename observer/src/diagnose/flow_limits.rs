@@ -80,9 +80,12 @@ fn check(window: &Window<'_>) -> Outcome {
 fn severity(limit: Limit) -> Option<Severity> {
     match limit {
         Limit::BlackHole => Some(Severity::Critical),
-        Limit::SendBuffer | Limit::ReceiveWindow | Limit::Reordering | Limit::Loss | Limit::LocalStack => {
-            Some(Severity::Warning)
-        }
+        Limit::SendBuffer
+        | Limit::ReceiveWindow
+        | Limit::Reordering
+        | Limit::Loss
+        | Limit::LateAcks
+        | Limit::LocalStack => Some(Severity::Warning),
         // Somebody wants it so, or nobody can change it.
         Limit::Pacing | Limit::Path => Some(Severity::Info),
         Limit::Unknown | Limit::Idle | Limit::Sender | Limit::Application | Limit::CongestionWindow => None,
@@ -141,6 +144,7 @@ fn words(limit: Limit) -> &'static str {
         Limit::ReceiveWindow => "limited by the peer's receive window",
         Limit::Reordering => "slowed down by segments that are sent again in vain",
         Limit::Loss => "slowed down by a path that loses segments",
+        Limit::LateAcks => "slowed down by acknowledgements that come late, in bursts",
         Limit::LocalStack => "limited by a queue or a processor of this host",
         Limit::Pacing => "kept to the rate that it was given",
         Limit::Path => "limited by its path, which takes no more",

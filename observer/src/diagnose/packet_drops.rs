@@ -86,7 +86,7 @@ fn check(window: &Window<'_>) -> Outcome {
     let over = units::seconds(seconds);
     let evidence = places.iter().take(NAMED).map(|((reason, function, netns), n)| {
         let function = function.map_or(String::new(), |f| format!(" in {f}"));
-        let netns = netns.map_or(String::new(), |n| format!(", network namespace {n}"));
+        let netns = netns.map_or(String::new(), |n| format!(", netns {}", newest.netns_titles.with_inode(n)));
         Evidence::new(format!("{reason}{function}{netns}, {over}"), format!("{n} packets"), "tracepoint skb:kfree_skb")
     });
     Outcome::Fires(Finding {

@@ -99,6 +99,9 @@ pub struct Model {
     /// Tunnels of every network namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnels: Option<tunnel::Tunnels>,
+    /// What to call each network namespace.
+    #[serde(skip)]
+    pub netns_titles: namespace::Titles,
     /// What was and was not seen.
     pub coverage: Coverage,
 }
@@ -169,6 +172,7 @@ impl Model {
                 namespace::rank(&n.namespaces, before, interval)
             }),
             tunnels: None,
+            netns_titles: namespace::Titles::new(now.network.as_ref()),
             coverage: now.coverage.clone(),
         };
         model.tunnels = tunnel::Tunnels::new(now, before, interval, model.tcp.sockets.as_ref());

@@ -1,5 +1,7 @@
 //! Network namespaces over an interval: the kernel's own totals of each.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 use crate::snapshot::{
     Name,
     ip::{Ip, Ip6},
-    network::Namespace,
+    network::{Namespace, Network},
     tcp::Owner,
 };
 
@@ -47,6 +49,49 @@ pub struct IpRates {
     pub reasm_oks: Option<f64>,
     /// Packets a second that could not be put together.
     pub reasm_fails: Option<f64>,
+}
+
+/// What the namespace is called that observer is in.
+const OWN: &str = "own";
+
+/// What to call each network namespace: numbers tell a person nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Titles(HashMap<u64, Name>);
+
+impl Titles {
+    pub(super) fn new(network: Option<&Network>) -> Self {
+        let all = || network.iter().flat_map(|network| network.namespaces.iter().chain(&network.waiting));
+        let foreign = || all().filter(|n| !n.own).filter_map(|n| Some((n.netns, title(n)?)));
+        let mut times: HashMap<Name, u32> = HashMap::from([(OWN.into(), 1)]);
+        foreign().for_each(|(_, title)| *times.entry(title).or_default() += 1);
+        let is_one = |title: &Name| times.get(title) == Some(&1) && !title.as_str().bytes().all(|b| b.is_ascii_digit());
+        let told = foreign().map(|(netns, title)| {
+            let title = if is_one(&title) { title } else { Name::from(format!("{title} ({netns})")) };
+            (netns, title)
+        });
+        Self(all().filter(|n| n.own).map(|n| (n.netns, OWN.into())).chain(told).collect())
+    }
+
+    /// `own` for the one that observer is in, its first name for any other, else a process in it, else its inode. What others
+    /// have too, or could be taken for another, has the inode behind it.
+    pub fn of(&self, netns: u64) -> String {
+        self.0.get(&netns).map_or_else(|| netns.to_string(), Name::to_string)
+    }
+
+    /// The same, always with the inode.
+    pub fn with_inode(&self, netns: u64) -> String {
+        let inode = netns.to_string();
+        match self.of(netns) {
+            title if title == inode || title.ends_with(&format!(" ({inode})")) => title,
+            title => format!("{title} ({inode})"),
+        }
+    }
+}
+
+/// The first name of a namespace, else a process in it.
+pub(super) fn title(namespace: &Namespace) -> Option<Name> {
+    let process = || namespace.process.as_ref().map(|p| Name::from(format!("{} (pid {})", p.comm, p.pid)));
+    namespace.names.first().cloned().or_else(process)
 }
 
 /// All namespaces, those with the most segments and packets first.
@@ -120,6 +165,32 @@ mod tests {
             ip6: cut.1.map(|n| Ip6 { frag_creates: Some(n), ..Ip6::default() }),
             ..Namespace::default()
         }
+    }
+
+    #[test]
+    fn a_namespace_is_called_by_its_name_a_process_or_its_number() {
+        let process = Some(Owner { pid: 7, comm: "nginx".into(), cgroup: None });
+        let named =
+            Namespace { netns: 2, names: vec!["site".into()], process: process.clone(), ..Namespace::default() };
+        let read = vec![Namespace { netns: 1, own: true, names: vec!["x".into()], ..Namespace::default() }, named];
+        let waiting = vec![
+            Namespace { netns: 3, process, ..Namespace::default() },
+            Namespace { netns: 4, ..Namespace::default() },
+        ];
+        let titles = Titles::new(Some(&Network { namespaces: read, not_read: 2, waiting }));
+        assert_eq!([1, 2, 3, 4, 5].map(|n| titles.of(n)), ["own", "site", "nginx (pid 7)", "4", "5"]);
+        assert_eq!([1, 2, 4].map(|n| titles.with_inode(n)), ["own (1)", "site (2)", "4"]);
+    }
+
+    #[test]
+    fn a_name_that_others_have_does_not_stand_alone() {
+        let called = |netns, name: &str| Namespace { netns, names: vec![name.into()], ..Namespace::default() };
+        let own = Namespace { netns: 1, own: true, ..Namespace::default() };
+        let namespaces = vec![own, called(20, "a"), called(30, "a"), called(40, "own"), called(50, "1")];
+        let titles = Titles::new(Some(&Network { namespaces, ..Network::default() }));
+        let all = [1, 20, 30, 40, 50].map(|n| titles.of(n));
+        assert_eq!(all, ["own", "a (20)", "a (30)", "own (40)", "1 (50)"]);
+        assert_eq!(titles.with_inode(30), "a (30)");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::snapshot::{Name, tcp::Owner};
 
 impl Masker {
     pub(super) fn mask_network(&mut self, network: &mut Network) {
-        for namespace in &mut network.namespaces {
+        for namespace in network.namespaces.iter_mut().chain(&mut network.waiting) {
             let Namespace {
                 netns: _,
                 own: _,

@@ -19,6 +19,9 @@ pub struct Network {
     pub namespaces: Vec<Namespace>,
     /// Namespaces that were found and could not be read in this snapshot.
     pub not_read: u64,
+    /// Names and processes of those of them; nothing else is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Namespace>,
 }
 
 /// One network namespace. A part is `None` if it could not be read there.

@@ -138,7 +138,7 @@ impl Collector {
         let mut snapshot = Snapshot::default();
         snapshot.tcp.namespaces.clone_from(&last.tcp.namespaces);
         if let Some(kernel) = &mut self.kernel {
-            kernel.read_sockets(&mut snapshot);
+            kernel.read_open(&mut snapshot);
         }
         if self.options.root.is_host() {
             self.read_sockets(&mut snapshot);

@@ -161,7 +161,8 @@ fn a_storm_of_500_kills_is_stored_whole_and_all_sources_agree() {
             assert!(victims.insert(pid), "one record each: {event:?}");
             let report = record.report.get().expect("the kernel's report is there");
             assert_eq!((report.victim_pid(), report.unread.len()), (Some(pid), 0), "{report:?}");
-            assert!(record.after.is_some());
+            // The first kills may have come before there was a moment without one, from which on all is counted.
+            assert!(record.after.is_some() || !of_storm.contains(&pid), "{record:?}");
         }
     }
     // The first kills may have come before observer watched.

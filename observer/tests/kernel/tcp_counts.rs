@@ -1,6 +1,7 @@
 //! Connections and retransmits of a private network namespace, against its own /proc/net/snmp.
 
 use std::{
+    collections::HashSet,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, TcpStream},
     time::Instant,
@@ -15,6 +16,7 @@ use observer::{
 };
 
 use crate::support::{
+    cpu::only_on,
     needs_root,
     netns::Netns,
     observer::{load, missed, read},
@@ -147,7 +149,7 @@ fn retransmits_under_loss_are_what_snmp_counts() {
             // Chance may spare all packets of one round: they are few, and large.
             for _ in 0..20 {
                 ends.send(BYTES);
-                if Info::of(&ends.client).u32(100).unwrap() > 0 {
+                if Info::of(&ends.client).u32(100).unwrap() > 20 {
                     break;
                 }
             }
@@ -167,6 +169,30 @@ fn retransmits_under_loss_are_what_snmp_counts() {
         assert!(retrans > 0 && sent.retrans_segs >= retrans, "retransmits of the connection itself");
         assert_eq!(sent.connections, 1);
     }
+}
+
+#[test]
+fn an_inode_that_is_used_again_has_the_counts_of_the_namespace_that_lives() {
+    needs_root!("an_inode_that_is_used_again_has_the_counts_of_the_namespace_that_lives");
+    let mut kernel = load();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let (mut round, mut used, mut again) = (0, HashSet::new(), 0);
+    // A thread of its own: where it runs is of no matter afterwards.
+    let counted = std::thread::spawn(move || {
+        wait_for("inodes to be used again", || {
+            // Each CPU has cookies of its own: the later namespace has the smaller one half of the time.
+            only_on(round % cpus);
+            round += 1;
+            let netns = Netns::new();
+            netns.inside(|| (0..round).for_each(|_| drop(pair(&listen(LOOPBACKS[0])))));
+            quiet(&netns);
+            assert_equals_snmp(&mut kernel, &netns);
+            again += usize::from(!used.insert(netns.inode()));
+            (again >= 2 * cpus.min(4)).then_some((round, again))
+        })
+    });
+    let (round, again) = counted.join().expect("all counts are right");
+    seen!("{again} of {round} namespaces had an inode that was used before");
 }
 
 #[test]

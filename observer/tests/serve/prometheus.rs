@@ -38,6 +38,7 @@ const MAY_BE_ABSENT: &[(&str, &str)] = &[
     ("observer_reclaim_throttled_seconds_total", "nobody waits inside of reclaim while memory is ample"),
     ("observer_memory_tmpfs_used_bytes", "every tmpfs may be empty"),
     ("observer_cgroup_container_info", "there may be no container"),
+    ("observer_network_namespace_info", "no namespace may have a name"),
     ("observer_cgroup_memory_own_ooms_total", "version 1 does not tell"),
     (
         "observer_cgroup_memory_high_bytes",

@@ -55,7 +55,7 @@ pub(super) fn network(n: u64, names: &Names) -> Network {
         tunnels: Some(vec![wireguard(n, names)]),
         ..Namespace::default()
     };
-    Network { namespaces: vec![own, site], not_read: 1 }
+    Network { namespaces: vec![own, site], not_read: 1, ..Network::default() }
 }
 
 fn route(names: &Names) -> Route {

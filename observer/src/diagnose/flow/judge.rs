@@ -34,8 +34,12 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
     }
     let Some(shares) = n.shares else { return Limit::Unknown };
     let of_busy = |share: f64| if shares.idle < 1.0 { share / (1.0 - shares.idle) } else { 0.0 };
+    let waits = n.queueing.is_some_and(|q| q >= t.queueing);
+    let late = waits && n.rtt_variation.is_some_and(|times| times >= t.rtt_variation);
+    // A buffer or a window is full of what is under way, and would not be if acknowledgements came as they should.
+    let full = |what| if late { Limit::LateAcks } else { what };
     if n.stuffed.is_some_and(|share| share > t.starved_samples) {
-        return Limit::SendBuffer;
+        return full(Limit::SendBuffer);
     }
     let nothing_waits = n.info.app_limited == Some(true) || n.info.notsent_bytes == Some(0);
     if shares.idle > t.idle_share && nothing_waits {
@@ -45,13 +49,13 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
     let window_full = n.window_used.is_some_and(|used| used >= t.window_full);
     let by_window = window > t.receive_window_share && (window_full || window > 0.5);
     if buffer > t.send_buffer_share && buffer >= window {
-        return Limit::SendBuffer;
+        return full(Limit::SendBuffer);
     }
     if by_window {
-        return Limit::ReceiveWindow;
+        return full(Limit::ReceiveWindow);
     }
     if buffer > t.send_buffer_share {
-        return Limit::SendBuffer;
+        return full(Limit::SendBuffer);
     }
     // Data is always under way where little is written often and the path is long: never idle, and never full.
     if n.starved.is_some_and(|share| share > t.starved_samples) {
@@ -67,10 +71,13 @@ fn limit(o: &Observed<'_>, n: &Numbers, t: &Thresholds) -> Limit {
         let spurious = n.spurious.is_some_and(|share| share > t.spurious_share);
         return if spurious { Limit::Reordering } else { Limit::Loss };
     }
+    if late {
+        return Limit::LateAcks;
+    }
     let by_cwnd = n.cwnd_limited.is_some_and(|share| share > t.cwnd_limited_samples);
     // A queue that lets through less than what arrives is none: packets wait for a processor, and the samples of the delivery
     // rate are of single bursts.
-    let queue = n.queueing.is_some_and(|q| q >= t.queueing) && n.delivers.is_none_or(|times| times >= t.path_delivers);
+    let queue = waits && n.delivers.is_none_or(|times| times >= t.path_delivers);
     if by_cwnd {
         return if queue { Limit::Path } else { Limit::CongestionWindow };
     }

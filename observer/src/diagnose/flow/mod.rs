@@ -44,6 +44,8 @@ pub enum Limit {
     Reordering,
     /// The path loses segments.
     Loss,
+    /// Acknowledgements come late and in bursts, often because the other end is kept from its work.
+    LateAcks,
     /// The path takes no more: packets wait in a queue of it.
     Path,
     /// The congestion window is small without a loss: it still grows, or grows slowly.
@@ -65,6 +67,7 @@ impl Limit {
         Self::Pacing,
         Self::Reordering,
         Self::Loss,
+        Self::LateAcks,
         Self::Path,
         Self::CongestionWindow,
         Self::LocalStack,
@@ -83,6 +86,7 @@ impl Limit {
             Self::Pacing => "pacing",
             Self::Reordering => "reordering",
             Self::Loss => "loss",
+            Self::LateAcks => "late_acks",
             Self::Path => "path",
             Self::CongestionWindow => "congestion_window",
             Self::LocalStack => "local_stack",
@@ -107,6 +111,7 @@ impl Limit {
             Self::Pacing => "pacing",
             Self::Reordering => "reordering",
             Self::Loss => "loss",
+            Self::LateAcks => "late acks",
             Self::Path => "path",
             Self::CongestionWindow => "cwnd",
             Self::LocalStack => "local stack",

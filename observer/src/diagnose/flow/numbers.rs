@@ -14,7 +14,7 @@ pub(super) struct Numbers {
     pub(super) rate: Option<f64>,
     /// Where the time went.
     pub(super) shares: Option<Shares>,
-    /// Smoothed round-trip time in seconds.
+    /// Smoothed round-trip time in seconds, at the middle one of the readings.
     pub(super) srtt: Option<f64>,
     /// Share of the bytes that were sent again.
     pub(super) again: Option<f64>,
@@ -33,12 +33,19 @@ pub(super) struct Numbers {
     pub(super) delivery: Option<f64>,
     /// That rate in terms of what was acknowledged: much less than 1 if it is of single bursts.
     pub(super) delivers: Option<f64>,
+    /// Seconds that bytes are under way: the mean of those in flight at the readings, by the rate (Little's law). The
+    /// smoothed round trip is that of most segments; where acknowledgements come in bursts, most come at a burst's end.
+    pub(super) under_way: Option<f64>,
+    /// Mean deviation of the round trip in seconds, at the middle one of the readings.
+    pub(super) mdev: Option<f64>,
+    /// The same in terms of the round trip.
+    pub(super) rtt_variation: Option<f64>,
     /// Largest share of the peer's window that was in flight at a reading.
     pub(super) window_used: Option<f64>,
-    /// Round trip in terms of the smallest one.
+    /// The round trip in terms of the smallest one.
     pub(super) queueing: Option<f64>,
     /// Bytes that the send buffer held at the middle one of the readings.
-    pub(super) buffered: Option<u64>,
+    pub(super) buffered: Option<f64>,
     /// Readings.
     pub(super) readings: usize,
 }
@@ -46,9 +53,11 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn new(o: &Observed<'_>) -> Self {
         let (g, info) = (&o.grown, &o.connection.now.info);
-        let ratio = |part: Option<u64>, whole: Option<u64>| {
-            part.zip(whole).filter(|(_, whole)| *whole > 0).map(|(part, whole)| part as f64 / whole as f64)
+        let per = |part: Option<f64>, whole: Option<f64>| {
+            part.zip(whole).filter(|(_, whole)| *whole > 0.0).map(|(part, whole)| part / whole)
         };
+        let float = |n: Option<u64>| n.map(|n| n as f64);
+        let ratio = |part, whole| per(float(part), float(whole));
         let samples = |test: fn(&TcpInfo) -> Option<bool>| {
             let known: Vec<bool> = o.samples.iter().filter_map(|i| test(i)).collect();
             (!known.is_empty()).then(|| known.iter().filter(|yes| **yes).count() as f64 / known.len() as f64)
@@ -63,13 +72,18 @@ impl Numbers {
             }
         };
         let rate = g.bytes_acked.filter(|_| o.seconds > 0.0).map(|n| n as f64 / o.seconds);
-        let delivery = middle(o.samples.iter().filter_map(|i| i.delivery_rate).collect());
+        let of = |what: fn(&TcpInfo) -> Option<u64>| middle(o.samples.iter().filter_map(|i| what(i)).collect());
+        let (srtt, mdev) = (of(|i| i.srtt_ns), of(|i| i.mdev_ns));
+        let in_flight: Vec<u64> = o.samples.iter().filter_map(|i| i.unacked_bytes).collect();
+        let mean = (!in_flight.is_empty()).then(|| in_flight.iter().sum::<u64>() as f64 / in_flight.len() as f64);
+        let under_way = per(mean, rate);
+        let delivery = of(|i| i.delivery_rate);
         Self {
             info: *info,
             seconds: o.seconds,
             rate,
             shares: shares(o),
-            srtt: info.srtt_ns.filter(|ns| *ns > 0).map(|ns| ns as f64 / 1e9),
+            srtt: srtt.filter(|ns| *ns > 0.0).map(|ns| ns / 1e9),
             again: ratio(g.bytes_retrans, g.bytes_sent),
             spurious: ratio(g.dsack_dups, g.retrans_segs),
             cwnd_limited: samples(|i| i.cwnd_limited),
@@ -77,11 +91,13 @@ impl Numbers {
             stuffed: samples(stuffed).filter(|_| o.samples.iter().any(|i| filled(i).is_some_and(|full| full >= 1.0))),
             room: samples(room),
             delivery,
-            delivers: delivery.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(delivery, rate)| delivery / rate),
+            delivers: per(delivery, rate),
+            under_way,
+            mdev: mdev.map(|ns| ns / 1e9),
+            rtt_variation: per(mdev, srtt),
             window_used: o.samples.iter().filter_map(used).reduce(f64::max),
-            queueing: ratio(info.srtt_ns, info.min_rtt_ns),
-            buffered: middle(o.samples.iter().filter_map(|i| Some(i.unacked_bytes? + i.notsent_bytes?)).collect())
-                .map(|n| n as u64),
+            queueing: per(srtt, float(info.min_rtt_ns)),
+            buffered: of(|i| Some(i.unacked_bytes? + i.notsent_bytes?)),
             readings: o.samples.len(),
         }
     }

@@ -79,6 +79,8 @@ fn each_limit_is_found_by_its_own_signs() {
     assert_eq!(limit(|s, i| i.rwnd_limited_ns = Some(s * SECOND * 3 / 4)), Limit::ReceiveWindow);
     assert_eq!(limit(|s, i| i.bytes_retrans = Some(s * 300_000)), Limit::Loss);
     assert_eq!(limit(|_, i| i.srtt_ns = Some(60_000_000)), Limit::Path);
+    let late = |_: u64, i: &mut TcpInfo| (i.srtt_ns, i.mdev_ns) = (Some(60_000_000), Some(50_000_000));
+    assert_eq!(judged(late).limit, Limit::LateAcks);
     assert_eq!(limit(|_, i| i.cwnd_limited = Some(true)), Limit::CongestionWindow);
     assert_eq!(limit(|_, i| i.packets_out = Some(20)), Limit::LocalStack);
     let reordered = |s: u64, i: &mut TcpInfo| {
@@ -93,6 +95,23 @@ fn each_limit_is_found_by_its_own_signs() {
     assert_eq!(judged(receives).limit, Limit::Sender);
     let idle = |_: u64, i: &mut TcpInfo| (i.bytes_acked, i.unacked_bytes) = (Some(5), Some(0));
     assert_eq!(judged(idle).limit, Limit::Idle);
+}
+
+#[test]
+fn what_is_full_because_acknowledgements_are_late_is_no_limit() {
+    let judged = |mdev_ns: u64, what: fn(u64, &mut TcpInfo)| {
+        let at = |s: u64, i: &mut TcpInfo| {
+            (i.srtt_ns, i.mdev_ns) = (Some(60_000_000), Some(mdev_ns));
+            what(s, i);
+        };
+        judged(at).limit
+    };
+    let buffer: fn(u64, &mut TcpInfo) = |s, i| i.sndbuf_limited_ns = Some(s * SECOND / 4);
+    let window: fn(u64, &mut TcpInfo) = |s, i| i.rwnd_limited_ns = Some(s * SECOND * 3 / 4);
+    assert_eq!((judged(50_000_000, buffer), judged(50_000_000, window)), (Limit::LateAcks, Limit::LateAcks));
+    assert_eq!((judged(8_000_000, buffer), judged(8_000_000, window)), (Limit::SendBuffer, Limit::ReceiveWindow));
+    let paused = |s: u64, i: &mut TcpInfo| (i.busy_ns, i.notsent_bytes) = (Some(s * SECOND / 2), Some(0));
+    assert_eq!(judged(50_000_000, paused), Limit::Application, "who has nothing to send waits for nobody");
 }
 
 #[test]

@@ -29,6 +29,9 @@ thresholds! {
         loss_share: f64 = 0.01, 0.0 to 1.0;
         /// Duplicates reported for each segment sent again from which it was sent again in vain.
         spurious_share: f64 = 0.5, 0.0 to 1.0;
+        /// Mean deviation of the round trip in terms of the round trip from which acknowledgements come late and in bursts, if
+        /// packets wait.
+        rtt_variation: f64 = 0.75, 0.0 to 10.0;
         /// Round trip in terms of the smallest one from which packets wait in a queue.
         queueing: f64 = 2.0, 1.0 to 100.0;
         /// Delivery rate in terms of what is acknowledged under which it is no path's bandwidth.

@@ -14,7 +14,7 @@ pub(super) fn ceiling(limit: Limit, n: &Numbers) -> Option<Ceiling> {
     let (bytes_per_second, how) = match limit {
         // What the buffer held, not its size: of that the kernel spends a part on its own structures.
         Limit::SendBuffer => {
-            let held = n.buffered? as f64;
+            let held = n.buffered?;
             over_rtt(held, format!("send buffer with {}", units::bytes(held)))?
         }
         Limit::ReceiveWindow => {
@@ -83,6 +83,15 @@ pub(super) fn evidence(limit: Limit, n: &Numbers) -> Vec<Evidence> {
             all.push(Evidence::new("bytes sent again", percent(n.again), "tcp_sock bytes_retrans / bytes_sent"));
             all.push(Evidence::new("of these in vain", percent(n.spurious), "tcp_sock dsack_dups / total_retrans"));
         }
+        Limit::LateAcks => {
+            let time = |seconds: Option<f64>| units::or_unknown(seconds, units::seconds);
+            all.push(Evidence::new(
+                "under way until acknowledged",
+                format!("{}, the smoothed round trip {}", time(n.under_way), time(n.srtt)),
+                "tcp_sock snd_nxt - snd_una, srtt_us",
+            ));
+            all.push(Evidence::new("round trip varies by", time(n.mdev), "tcp_sock mdev_us"));
+        }
         Limit::Path | Limit::CongestionWindow => {
             let text = format!("{} of {} readings", percent(n.cwnd_limited), n.readings);
             all.push(Evidence::new("congestion window used up", text, "tcp_sock is_cwnd_limited"));
@@ -136,6 +145,11 @@ pub(super) fn advice(limit: Limit) -> Option<&'static str> {
         Limit::Loss => {
             "Find where packets are lost: drops of interfaces and queues on both sides, then the path (`mtr`). A congestion \
              control that does not take loss for congestion (bbr) may help on a long path."
+        }
+        Limit::LateAcks => {
+            "At the receiver: does its process wait for a processor? One that is taken off it while it reads lets segments \
+             wait, and they are acknowledged together. Else see whether acknowledgements are delayed there (`nstat -az \
+             TcpExtDelayedACKs`), or gathered by a link on the way back."
         }
         Limit::Path => "The path is full: it takes no more than this, shared with whoever else uses it.",
         Limit::CongestionWindow => {

@@ -84,7 +84,7 @@ fn an_mtu_that_does_not_fit_is_told_with_the_one_that_does() {
     assert_eq!((v.limit, v.signs[0].severity), (Limit::Mtu, Severity::Info), "a connection of this host is told");
     assert!(v.signs[0].advice[0].contains("`ip link set dev vxlan7 mtu 1450`"), "{v:#?}");
     let Outcome::Fires(finding) = rule(&models, "tunnel_mtu") else { panic!() };
-    assert!(finding.verdict.starts_with("tunnel vxlan7 in site-a: its MTU of 1500 B is 50 B larger"), "{finding:?}");
+    assert!(finding.verdict.starts_with("tunnel vxlan7: its MTU of 1500 B is 50 B larger"), "{finding:?}");
     let wireguard = host(|s, _| {
         interface(s, TUNNEL).mtu = Some(1500);
         tunnel(s).kind = Kind::Wireguard;

@@ -7,7 +7,7 @@ use crate::{
 
 /// A tunnel for people.
 pub(super) fn tunnel(t: &Tunnel) -> String {
-    let place = t.namespace.as_ref().map_or(String::new(), |n| format!(" in {n}"));
+    let place = t.namespace.as_ref().filter(|_| !t.own).map_or(String::new(), |n| format!(" in netns {n}"));
     format!("tunnel {}{place}", t.name)
 }
 

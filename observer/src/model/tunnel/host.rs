@@ -5,9 +5,10 @@ use crate::{
     model::{
         interval::{Interval, sort_descending},
         link::{self, Link},
+        namespace::title,
     },
     snapshot::{
-        self, Name, Snapshot,
+        self, Snapshot,
         link::Links,
         network::Namespace,
         tunnel::{Kind, Tunnel as Read, Xfrm},
@@ -89,7 +90,7 @@ impl<'a> Host<'a> {
         let (_, reassembled_in_interval) = both(|i| i.reasm_oks, |i| i.reasm_oks);
         let mut tunnel = Tunnel {
             netns,
-            namespace: name(namespace),
+            namespace: title(namespace),
             own: namespace.own,
             process: namespace.process.clone(),
             ifindex: now.ifindex,
@@ -114,12 +115,6 @@ impl<'a> Host<'a> {
         tunnel.drops = drops::all(self, &tunnel);
         tunnel
     }
-}
-
-/// What to call a namespace.
-fn name(namespace: &Namespace) -> Option<Name> {
-    let process = || namespace.process.as_ref().map(|p| Name::from(format!("{} (pid {})", p.comm, p.pid)));
-    namespace.names.first().cloned().or_else(process)
 }
 
 /// The tunnel of an earlier snapshot: an interface's index is not used again soon, a name is.

@@ -93,7 +93,7 @@ pub(crate) fn vxlan(second: u64) -> Snapshot {
     let mut snapshot = Snapshot {
         stamp: Stamp { monotonic_ns: ns, boottime_ns: ns, realtime_ns: 1_700_000_000_000_000_000 + ns },
         links: Some(links),
-        network: Some(Network { namespaces: vec![namespace], not_read: 0 }),
+        network: Some(Network { namespaces: vec![namespace], ..Network::default() }),
         ..Snapshot::default()
     };
     snapshot.tcp.sockets = Some(Sockets { list: vec![socket], ..Sockets::default() });

@@ -1,5 +1,7 @@
 //! What the host does with packets and connections: listening sockets, dropped packets, CPUs, memory of TCP.
 
+use std::collections::BTreeMap;
+
 use super::{
     View,
     family::{Kind, Metric, Points},
@@ -37,7 +39,26 @@ fn packets<const FIELD: usize>(view: &View<'_>, out: &mut Points) {
     }
 }
 
+/// Network namespaces whose names are told at most.
+const MOST_NAMED: usize = 256;
+
 pub(super) const METRICS: &[Metric] = &[
+    Metric {
+        name: "observer_network_namespace_info",
+        kind: Kind::Info,
+        unit: None,
+        labels: &["netns", "name"],
+        help: "Name of a network namespace, for joins with what names it by its inode; of several names the first; 256 namespaces at most",
+        source: "/proc/PID/mountinfo",
+        read: |view, out| {
+            let all = view.now.network.iter().flat_map(|n| n.namespaces.iter().chain(&n.waiting));
+            // In an order of their own: which of them are read, and when, changes.
+            let named: BTreeMap<_, _> = all.filter_map(|n| Some((n.netns, n.names.first()?))).collect();
+            for (netns, name) in named.into_iter().take(MOST_NAMED) {
+                out.push(&[&netns.to_string(), name.as_str()], 1);
+            }
+        },
+    },
     queue::<0>(
         "observer_tcp_listen_queue",
         "Connections that wait to be accepted, by address; addresses that refused or that most wait for",

@@ -13,7 +13,7 @@ const COLUMNS: &[Column] = &[
     Column::left("process"),
     Column::right("times"),
     Column::right("rate"),
-    Column::right("netns"),
+    Column::cut("netns", Cut::End),
     Column::cut("cgroup", Cut::Start),
 ];
 
@@ -34,7 +34,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
             row.now.owner.as_ref().map_or_else(|| "-".to_owned(), |o| o.comm.to_string()),
             units::count(row.events_in_interval as f64),
             units::or_unknown(row.rate, units::per_second),
-            number(row.now.netns),
+            page.netns(row.now.netns),
             row.now.cgroup.map_or_else(|| "-".to_owned(), |_| name(row.cgroup_path.as_ref())),
         ]);
     }

@@ -13,7 +13,7 @@ const COLUMNS: &[Column] = &[
     Column::right("dropped"),
     Column::right("rate"),
     Column::right("ifindex"),
-    Column::right("netns"),
+    Column::cut("netns", Cut::End),
 ];
 
 /// Appends the section.
@@ -32,7 +32,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
             units::count(row.packets_in_interval as f64),
             units::or_unknown(row.rate, units::per_second),
             row.now.ifindex.map_or_else(|| "-".to_owned(), |index| index.to_string()),
-            row.now.netns.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            page.netns(row.now.netns),
         ]);
     }
     table.render(out, page.style, 2);

@@ -16,7 +16,7 @@ const COLUMNS: &[Column] = &[
     Column::right("room"),
     Column::right("refused"),
     Column::right("in all"),
-    Column::right("netns"),
+    Column::cut("netns", Cut::End),
 ];
 
 /// Appends the section.
@@ -55,7 +55,7 @@ fn table(out: &mut String, page: &Page<'_>, all: &[Listener]) {
             count(l.now.limit.map(|limit| u64::from(limit) + 1)),
             count(l.refused),
             count(l.now.drops.map(u64::from)),
-            l.now.netns.to_string(),
+            page.netns(Some(l.now.netns)),
         ]);
     }
     table.render(out, page.style, 2);

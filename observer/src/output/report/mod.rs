@@ -73,6 +73,11 @@ impl Page<'_> {
         if self.detailed { 20 } else { 5 }
     }
 
+    /// What to call a network namespace, where one is known.
+    fn netns(&self, inode: Option<u64>) -> String {
+        inode.map_or_else(|| "-".to_owned(), |inode| self.model.netns_titles.of(inode))
+    }
+
     /// Says how many rows were left out.
     fn left_out(&self, out: &mut String, total: usize, section: Section) {
         let more = total.saturating_sub(self.rows());

@@ -78,7 +78,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>) {
 /// Its names, else a process in it.
 fn title(row: &NetNamespace) -> String {
     if row.own {
-        return "of observer".to_owned();
+        return "own".to_owned();
     }
     if row.names.is_empty() {
         return row.process.as_ref().map_or_else(|| "?".to_owned(), |p| format!("{} (pid {})", p.comm, p.pid));

@@ -79,7 +79,7 @@ fn own(out: &mut String, page: &Page<'_>, own: &OwnNamespace) {
 }
 
 const NAMESPACES: &[Column] = &[
-    Column::right("netns"),
+    Column::cut("netns", Cut::End),
     Column::right("opens"),
     Column::right("closes"),
     Column::right("sent again"),
@@ -96,7 +96,7 @@ fn namespaces(out: &mut String, page: &Page<'_>, rows: &[Namespace]) {
     let mut table = Table::new(NAMESPACES);
     for n in rows.iter().take(page.rows()) {
         table.row([
-            n.now.netns.to_string(),
+            page.netns(Some(n.now.netns)),
             units::or_unknown(n.opens, units::per_second),
             units::or_unknown(n.closes, units::per_second),
             units::or_unknown(n.retrans, units::per_second),

@@ -55,7 +55,7 @@ pub(super) fn write(out: &mut String, page: &Page<'_>, traffic: &Traffic) {
         table(out, page, CGROUP, &traffic.cgroups, cgroup);
         table(out, page, NETWORK, &traffic.networks, ToString::to_string);
         table(out, page, SERVICE, &traffic.services, service);
-        table(out, page, DEVICE, &traffic.devices, device);
+        table(out, page, DEVICE, &traffic.devices, |of| device(of, page));
     }
 }
 
@@ -79,11 +79,12 @@ fn service(of: &Service) -> String {
     format!("{} {}", of.port, if of.outgoing { "there" } else { "here" })
 }
 
-fn device(of: &Device) -> String {
+fn device(of: &Device, page: &Page<'_>) -> String {
+    let netns = page.netns(Some(of.netns));
     match (&of.name, of.index) {
-        (Some(name), _) => format!("{name} in netns {}", of.netns),
-        (None, Some(index)) => format!("interface {index} in netns {}", of.netns),
-        (None, None) => format!("not known, in netns {}", of.netns),
+        (Some(name), _) => format!("{name} in netns {netns}"),
+        (None, Some(index)) => format!("interface {index} in netns {netns}"),
+        (None, None) => format!("not known, in netns {netns}"),
     }
 }
 

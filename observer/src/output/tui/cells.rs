@@ -1,6 +1,7 @@
 //! Cells that several panes have: the same unit and the same warning everywhere.
 
 use super::{
+    context::Context,
     table::{Cell, Value},
     theme::Tone,
 };
@@ -58,6 +59,15 @@ pub(super) fn bound(value: Option<f64>) -> Cell {
 /// A number that names something, such as a process id: sorted, but not scaled.
 pub(super) fn id(value: u64) -> Cell {
     Cell { text: value.to_string(), tone: Tone::Plain, value: Value::Number(Some(value as f64)) }
+}
+
+/// What [`netns`] shows.
+pub(super) const NETNS: &str =
+    "network namespace: own for observer's, else its name, a process in it or its inode: /proc/PID/ns/net";
+
+/// What to call a network namespace.
+pub(super) fn netns(ctx: &Context<'_>, inode: Option<u64>) -> Cell {
+    Cell::text_or_unknown(inode.map(|inode| ctx.model.netns_titles.of(inode)).as_deref())
 }
 
 /// The path of a cgroup, or its number where no path is known.

@@ -3,7 +3,10 @@
 
 use super::{buffers, keep, listeners, owners, sockets, traffic, unread};
 use crate::{
-    snapshot::{Coverage, Snapshot, tcp::Tcp},
+    snapshot::{
+        Coverage, Snapshot,
+        tcp::{Owner, Tcp},
+    },
     source::netns::Known,
 };
 
@@ -24,27 +27,30 @@ impl Connections {
         let Snapshot { tcp, coverage, buffers, .. } = snapshot;
         let is_read =
             keep(coverage, "buffers", self.buffers.as_mut(), |reader| reader.read(self.owners.as_mut())).is_some();
+        self.look(tcp);
+        self.listeners(tcp, coverage);
         self.sockets(tcp, coverage);
-        self.held(tcp, coverage);
+        for listener in tcp.listeners.iter_mut().flatten() {
+            listener.owner = self.holder(listener.inode);
+        }
         let reader = self.buffers.as_mut().filter(|_| is_read);
         *buffers = keep(coverage, "buffers", reader, |reader| reader.told(self.owners.as_ref()));
-        let sockets = self.sockets.as_ref().filter(|_| tcp.sockets.is_some());
-        if let Some((traffic, sockets)) = self.traffic.as_mut().zip(sockets) {
-            tcp.traffic = keep(coverage, "tcp.traffic", Some(traffic), |traffic| {
-                Ok(traffic.credit(self.owners.as_ref(), |netns| sockets.has_read(netns)))
-            });
-        }
     }
 
-    /// Reads those that listen and those that are open, and asks for the processes that are not known yet.
+    /// Reads those that are open alone; the namespaces are there already as well.
+    pub(super) fn open(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
+        self.look(tcp);
+        self.sockets(tcp, coverage);
+    }
+
+    fn look(&mut self, tcp: &Tcp) {
+        self.known.iter_mut().for_each(|known| known.look(tcp.namespaces.iter().flatten().map(|n| n.netns)));
+    }
+
+    /// Reads those that are open, with what they carry: their sums must not miss a reading.
     fn sockets(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
         let Some(known) = &mut self.known else { return };
-        known.look(tcp.namespaces.iter().flatten().map(|n| n.netns));
-        tcp.listeners = keep(coverage, "tcp.listeners", self.listeners.as_ref(), |reader| reader.read(known));
         let (owners, traffic) = (&mut self.owners, &mut self.traffic);
-        for listener in tcp.listeners.iter().flatten() {
-            owners.iter_mut().for_each(|owners| owners.want(listener.inode));
-        }
         if self.sockets.is_some()
             && let Some(Err(error)) = traffic.as_mut().map(traffic::Reader::begin)
         {
@@ -59,19 +65,29 @@ impl Connections {
                 traffic.as_mut().map_or(0, |traffic| traffic.look(netns, raw, read_before))
             })
         });
+        if keep(coverage, "tcp.owners", self.owners.as_mut(), owners::Reader::look).is_some() {
+            for socket in tcp.sockets.iter_mut().flat_map(|sockets| &mut sockets.list) {
+                socket.owner = self.holder(socket.inode).or_else(|| socket.owner.take());
+            }
+        }
+        let sockets = self.sockets.as_ref().filter(|_| tcp.sockets.is_some());
+        if let Some((traffic, sockets)) = self.traffic.as_mut().zip(sockets) {
+            tcp.traffic = keep(coverage, "tcp.traffic", Some(traffic), |traffic| {
+                Ok(traffic.credit(self.owners.as_ref(), |netns| sockets.has_read(netns)))
+            });
+        }
     }
 
-    /// Says who holds them.
-    fn held(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
-        if keep(coverage, "tcp.owners", self.owners.as_mut(), owners::Reader::look).is_none() {
-            return;
+    /// Reads those that listen, and asks for the processes that are not known yet.
+    fn listeners(&mut self, tcp: &mut Tcp, coverage: &mut Coverage) {
+        let Some(known) = &mut self.known else { return };
+        tcp.listeners = keep(coverage, "tcp.listeners", self.listeners.as_ref(), |reader| reader.read(known));
+        for listener in tcp.listeners.iter().flatten() {
+            self.owners.iter_mut().for_each(|owners| owners.want(listener.inode));
         }
-        let holder = |inode| self.owners.as_ref().and_then(|owners| owners.holder(inode));
-        for socket in tcp.sockets.iter_mut().flat_map(|sockets| &mut sockets.list) {
-            socket.owner = holder(socket.inode).map(|holder| holder.owner()).or_else(|| socket.owner.take());
-        }
-        for listener in tcp.listeners.iter_mut().flatten() {
-            listener.owner = holder(listener.inode).map(|holder| holder.owner());
-        }
+    }
+
+    fn holder(&self, inode: u64) -> Option<Owner> {
+        Some(self.owners.as_ref()?.holder(inode)?.owner())
     }
 }

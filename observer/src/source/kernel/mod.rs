@@ -275,9 +275,9 @@ impl Kernel {
         self.describe(&mut snapshot.coverage);
     }
 
-    /// Reads the sockets alone; the namespaces in which connections were seen are there already.
-    pub fn read_sockets(&mut self, snapshot: &mut Snapshot) {
-        self.readers.connections.read(snapshot);
+    /// Reads the open connections alone; the namespaces in which some were seen are there already.
+    pub fn read_open(&mut self, snapshot: &mut Snapshot) {
+        self.readers.connections.open(&mut snapshot.tcp, &mut snapshot.coverage);
     }
 
     /// Takes the events that have come since the last call. They are also in the next snapshot.

@@ -56,15 +56,7 @@ impl Namespaces {
             self.forget_gone(&mut rows)?;
         }
         self.opens.retain(|key, _| rows.contains_key(key));
-        // An inode is used again: the namespace with the highest cookie is the one that lives.
-        let mut newest: HashMap<u32, Namespace> = HashMap::new();
-        for key in rows.keys() {
-            let kept = newest.entry(key.inode).or_insert(*key);
-            if key.cookie > kept.cookie {
-                *kept = *key;
-            }
-        }
-        Ok(newest.values().filter_map(|key| rows.get(key).map(|counts| self.namespace(key, counts))).collect())
+        Ok(newest(&rows).into_iter().map(|(key, counts)| self.namespace(key, counts)).collect())
     }
 
     fn forget_gone(&mut self, rows: &mut HashMap<Namespace, Counts>) -> io::Result<()> {
@@ -98,6 +90,19 @@ impl Namespaces {
     }
 }
 
+/// Of those with the same inode the one that was first seen last: an inode is used again when nothing of its namespace is left.
+/// Cookies tell nothing of that: each CPU hands out numbers of its own (`gen_cookie_next`).
+fn newest(rows: &HashMap<Namespace, Counts>) -> Vec<(&Namespace, &Counts)> {
+    let mut newest: HashMap<u32, (&Namespace, &Counts)> = HashMap::new();
+    for row in rows {
+        let kept = newest.entry(row.0.inode).or_insert(row);
+        if row.1.begun_ns > kept.1.begun_ns {
+            *kept = row;
+        }
+    }
+    newest.into_values().collect()
+}
+
 fn add(a: Counts, b: &Counts) -> Counts {
     let Counts {
         opens,
@@ -110,6 +115,7 @@ fn add(a: Counts, b: &Counts) -> Counts {
         retrans_synack,
         resets_sent,
         resets_received,
+        begun_ns,
     } = *b;
     Counts {
         opens: a.opens + opens,
@@ -122,6 +128,7 @@ fn add(a: Counts, b: &Counts) -> Counts {
         retrans_synack: a.retrans_synack + retrans_synack,
         resets_sent: a.resets_sent + resets_sent,
         resets_received: a.resets_received + resets_received,
+        begun_ns: a.begun_ns.max(begun_ns),
     }
 }
 
@@ -166,5 +173,24 @@ fn totals(raw: &RawClosed) -> ClosedTotals {
         srtt_ns_sum: raw.srtt_8us.saturating_mul(1000) / 8,
         timed: raw.timed,
         duration_ns_sum: raw.duration_ns,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_namespaces_with_one_inode_the_last_one_lives() {
+        let key = |inode, cookie| Namespace { inode, cookie, zero: 0 };
+        let counts = |begun_ns, opens| Counts { begun_ns, opens, ..Counts::default() };
+        // The later one was made on a CPU whose cookies are smaller.
+        let rows =
+            HashMap::from([(key(7, 5000), counts(1, 10)), (key(7, 80), counts(2, 20)), (key(8, 81), counts(1, 5))]);
+        let mut found: Vec<_> = newest(&rows).into_iter().map(|(key, counts)| (key.inode, counts.opens)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [(7, 20), (8, 5)]);
+        let sum = add(counts(0, 1), &counts(9, 2));
+        assert_eq!((sum.begun_ns, sum.opens), (9, 3));
     }
 }

@@ -10,11 +10,16 @@ mod ipsec;
 mod lost_routes;
 mod nsid;
 mod problems;
+mod routes;
 mod sockets;
 mod turns;
 mod underlay;
+mod waiting;
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use super::{SourceError, file::Buffer, netns::Known, xfrm};
 use crate::snapshot::{
@@ -34,12 +39,13 @@ pub struct Reader {
     interfaces: interfaces::Reader,
     ipsec: ipsec::Reader,
     underlay: underlay::Reader,
-    lost_routes: lost_routes::Reader,
+    routes: routes::Routes,
     holders: holders::Reader,
     /// Events by namespace at the last reading.
     active: HashMap<u64, u64>,
     sockets: sockets::Reader,
     turns: turns::Turns,
+    waiting: waiting::Waiting,
 }
 
 impl Reader {
@@ -52,11 +58,12 @@ impl Reader {
             interfaces: interfaces::Reader::default(),
             ipsec: ipsec::Reader::default(),
             underlay: underlay::Reader::default(),
-            lost_routes: lost_routes::Reader::default(),
+            routes: routes::Routes::default(),
             holders: holders::Reader::default(),
             active: HashMap::new(),
             sockets: sockets::Reader::default(),
             turns: turns::Turns::default(),
+            waiting: waiting::Waiting::default(),
         })
     }
 
@@ -98,9 +105,11 @@ impl Reader {
             }
         }
         network.not_read += count;
+        let read: HashSet<u64> = network.namespaces.iter().map(|namespace| namespace.netns).collect();
+        network.waiting = self.waiting.list(&self.known, |inode| read.contains(&inode), &mut self.buffer);
         self.turns.note(network.namespaces.iter());
         self.sockets.fill(&mut network, &self.known, &mut problems);
-        self.underlay.fill(&mut network, &self.known, &mut problems);
+        self.underlay.fill(&mut network, &self.known, &mut self.routes, &mut problems);
         problems.value(Source::TUN, self.holders.fill(&mut network));
         let refused = refused.map(|e| Source::missing(Source::NETWORK_PARTS, not_entered(count, found, &e)));
         Ok((network, refused.into_iter().chain(out_of_reach).chain(problems.into_sources()).collect()))
@@ -110,7 +119,7 @@ impl Reader {
     /// missing, and why.
     pub fn find_lost_routes(&mut self, sockets: &mut [Socket], network: &Network) -> Vec<Source> {
         let mut problems = Problems::default();
-        self.lost_routes.fill(sockets, network, &self.known, &mut problems);
+        lost_routes::find(sockets, network, &self.known, &mut self.routes, &mut problems);
         problems.into_sources()
     }
 

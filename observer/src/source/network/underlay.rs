@@ -3,10 +3,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::{aged::Aged, features::Features, problems::Problems};
+use super::{
+    features::Features,
+    problems::Problems,
+    routes::{Questions, Routes},
+};
 use crate::{
     snapshot::{
         coverage::Source,
@@ -20,33 +24,22 @@ use crate::{
         netns::Known,
         tunnel::{
             qdisc,
-            route::{self, Answer, Question},
+            route::{self, Question},
         },
     },
 };
 
-/// How long a route is kept.
-const KEEP_ROUTE: Duration = Duration::from_secs(5);
-
 /// Reader of routes and queues.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// By the inode of the namespace.
-    routes: Aged<(u64, Question), Answer>,
     features: Features,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self { routes: Aged::new(KEEP_ROUTE), features: Features::default() }
-    }
 }
 
 impl Reader {
     /// Completes every tunnel.
-    pub(super) fn fill(&mut self, network: &mut Network, known: &Known, problems: &mut Problems) {
+    pub(super) fn fill(&mut self, network: &mut Network, known: &Known, routes: &mut Routes, problems: &mut Problems) {
         let now = Instant::now();
-        self.routes.begin(now);
+        routes.begin(now);
         self.features.begin(now);
         let questions = questions(network);
         if questions.is_empty() {
@@ -54,17 +47,13 @@ impl Reader {
         }
         let places: HashSet<u64> = questions.keys().copied().collect();
         let mut devices = devices(network);
-        let (routes, features) = (&mut self.routes, &mut self.features);
+        let features = &mut self.features;
         let mut told = Problems::default();
         let visits = known.visit_some(&places, |here| {
             let mut netlink = told.value(Source::ROUTES, Netlink::open(Family::Route))?;
             let devices = devices.entry(here.inode).or_default();
-            for question in questions.get(&here.inode).into_iter().flatten() {
-                let key = (here.inode, question.clone());
-                let asked = routes.get_or_ask(key, now, |(_, question)| question.ask(&mut netlink));
-                let answer = told.value(Source::ROUTES, asked);
-                devices.extend(answer.and_then(|answer| answer.as_ref().ok()).map(|route| route.ifindex));
-            }
+            let asked = questions.get(&here.inode).into_iter().flatten();
+            devices.extend(routes.ask_here(&mut netlink, here.inode, asked, &mut told));
             features.ask_here(here.inode, devices, now, &mut told);
             told.value(Source::QDISCS, qdisc::list(&mut netlink, here.inode))
         });
@@ -86,33 +75,33 @@ impl Reader {
             for tunnel in namespace.tunnels.iter_mut().flatten() {
                 let underlay = tunnel.underlay_netns;
                 let links = underlay.and_then(|inode| links.get(&inode)).unwrap_or(&none);
-                self.add_routes(tunnel, links);
+                add_routes(tunnel, links, routes);
                 add_queues(tunnel, netns, &queues);
             }
         }
     }
+}
 
-    fn add_routes(&self, tunnel: &mut Tunnel, links: &[Link]) {
-        let questions: Vec<_> = tunnel.peers.iter().map(|peer| Question::of(tunnel, peer)).collect();
-        let Some(underlay) = tunnel.underlay_netns else { return };
-        for (peer, question) in tunnel.peers.iter_mut().zip(questions) {
-            match question.and_then(|question| self.routes.get(&(underlay, question))) {
-                Some(Ok(route)) => {
-                    let mut route = route.clone();
-                    route::by_link(&mut route, links);
-                    peer.route = Some(route);
-                }
-                Some(Err(reason)) => peer.no_route = Some(reason.clone()),
-                None => {}
+fn add_routes(tunnel: &mut Tunnel, links: &[Link], routes: &Routes) {
+    let questions: Vec<_> = tunnel.peers.iter().map(|peer| Question::of(tunnel, peer)).collect();
+    let Some(underlay) = tunnel.underlay_netns else { return };
+    for (peer, question) in tunnel.peers.iter_mut().zip(questions) {
+        match question.and_then(|question| routes.get(underlay, question)) {
+            Some(Ok(route)) => {
+                let mut route = route.clone();
+                route::by_link(&mut route, links);
+                peer.route = Some(route);
             }
+            Some(Err(reason)) => peer.no_route = Some(reason.clone()),
+            None => {}
         }
     }
 }
 
 /// What is to be asked in which namespace. One in which there is a tunnel is listed even if there is no question: it has
 /// queues.
-fn questions(network: &Network) -> HashMap<u64, HashSet<Question>> {
-    let mut questions: HashMap<u64, HashSet<Question>> = HashMap::new();
+fn questions(network: &Network) -> Questions {
+    let mut questions = Questions::new();
     for namespace in &network.namespaces {
         for tunnel in namespace.tunnels.iter().flatten().filter(|tunnel| is_in_use(namespace, tunnel)) {
             questions.entry(namespace.netns).or_default();

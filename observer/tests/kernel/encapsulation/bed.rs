@@ -78,9 +78,13 @@ impl Bed {
 
     /// With a tunnel that `ip link add … type` knows; `None` where the kernel has no such.
     pub(super) fn new(kind: Kind, outside: Outside, type_and_options: &[&str]) -> Option<Self> {
-        let bed = Self::cabled(kind);
+        Self::cabled(kind).with_tunnel(outside, type_and_options)
+    }
+
+    /// The same on a cable that is there.
+    pub(super) fn with_tunnel(self, outside: Outside, type_and_options: &[&str]) -> Option<Self> {
         for (netns, end, local, remote) in
-            [(&bed.near, 1, outside.near(), outside.far()), (&bed.far, 2, outside.far(), outside.near())]
+            [(&self.near, 1, outside.near(), outside.far()), (&self.far, 2, outside.far(), outside.near())]
         {
             let (local, remote) = (local.to_string(), remote.to_string());
             let words = type_and_options.iter().map(|word| match *word {
@@ -103,7 +107,7 @@ impl Bed {
                 return None;
             }
         }
-        Some(bed)
+        Some(self)
     }
 
     /// The near end of the tunnel and of the cable, as observer is told to watch them.

@@ -1,8 +1,8 @@
-//! Tunnels that encrypt: WireGuard, on other CPUs and in pieces, and ESP behind an XFRM interface.
+//! Tunnels that encrypt: WireGuard, on other CPUs and in pieces, and ESP behind an XFRM or VTI interface, also in UDP.
 
 use std::{
     io::Write,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     process::{Command, Stdio},
 };
 
@@ -16,7 +16,14 @@ use super::{
     bed::{Bed, Outside, TUNNEL, address, inside},
     newest, read, reader,
 };
-use crate::support::{needs_root, netns::Netns, seen, skipped, wait::wait_for, wire::ip};
+use crate::support::{
+    needs_root,
+    netns::Netns,
+    seen, skipped,
+    socket::set,
+    wait::wait_for,
+    wire::{ip, ip_lines},
+};
 
 /// Port of the near end; those of the far ends follow.
 const PORT: u16 = 51820;
@@ -155,73 +162,91 @@ fn works(encapsulation: &Encapsulation) {
     assert!(polls.iter().all(|p| p.full <= p.polls));
 }
 
-/// An XFRM interface between the ends; false where the kernel has none.
-fn esp(bed: &Bed, outside: Outside) -> bool {
-    let (near, far) = (outside.near().to_string(), outside.far().to_string());
+/// What leads packets to their security associations, and how these wrap them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// An XFRM interface.
+    Xfrm,
+    /// The same, in UDP: for ways through routers that translate addresses.
+    XfrmNatT,
+    /// A VTI interface.
+    Vti,
+}
+
+/// Sockets that take ESP out of UDP, while they are open.
+type Decapsulators = Vec<UdpSocket>;
+
+/// An interface over ESP between the ends; the error says what the kernel lacks.
+fn esp(bed: &Bed, outside: Outside, way: Way) -> Result<Decapsulators, String> {
+    let (near, far) = (outside.near(), outside.far());
     let key = format!("0x{}", "5a".repeat(20));
-    for (netns, end) in [(&bed.near, 1), (&bed.far, 2)] {
-        let made = netns.inside(|| {
-            let made = Command::new("ip").args(["link", "add", TUNNEL, "type", "xfrm", "if_id", "7"]).output();
-            if !made.is_ok_and(|o| o.status.success()) {
-                return false;
-            }
-            for (from, to, spi) in [(&near, &far, "0x11"), (&far, &near, "0x12")] {
-                let out = (from == &near) == (end == 1);
-                let direction = if out { "out" } else { "in" };
-                let state =
-                    ["xfrm", "state", "add", "src", from, "dst", to, "proto", "esp", "spi", spi, "mode", "tunnel"];
-                let cipher = [
-                    "if_id",
-                    "7",
-                    "aead",
-                    "rfc4106(gcm(aes))",
-                    &key,
-                    "128",
-                    "sel",
-                    "src",
-                    "0.0.0.0/0",
-                    "dst",
-                    "0.0.0.0/0",
-                ];
-                let added = Command::new("ip").args([&state[..], &cipher].concat()).output().expect("ip");
-                if !added.status.success() {
-                    println!("ip xfrm state: {}", String::from_utf8_lossy(&added.stderr));
-                    return false;
-                }
-                let policy = ["xfrm", "policy", "add", "src", "10.79.0.0/24", "dst", "10.79.0.0/24", "dir", direction];
-                let template = ["if_id", "7", "tmpl", "src", from, "dst", to, "proto", "esp", "mode", "tunnel"];
-                ip(&[&policy[..], &template].concat());
+    let mut sockets = Vec::new();
+    for (netns, end, local, remote) in [(&bed.near, 1, near, far), (&bed.far, 2, far, near)] {
+        let (link, state, policy) = match way {
+            Way::Xfrm => ("xfrm if_id 7".to_owned(), "if_id 7", "if_id 7"),
+            Way::XfrmNatT => ("xfrm if_id 7".to_owned(), "if_id 7 encap espinudp 4500 4500 0.0.0.0", "if_id 7"),
+            Way::Vti => (format!("vti local {local} remote {remote} key 7"), "", "mark 7"),
+        };
+        let made: Result<(), String> = netns.inside(|| {
+            ip_lines(&[format!("link add {TUNNEL} type {link}")])?;
+            for (from, to, spi, direction) in [(local, remote, end, "out"), (remote, local, 3 - end, "in")] {
+                ip_lines(&[format!(
+                    "xfrm state add src {from} dst {to} proto esp spi {spi} mode tunnel {state} \
+                     aead rfc4106(gcm(aes)) {key} 128 sel src 0.0.0.0/0 dst 0.0.0.0/0"
+                )])?;
+                ip_lines(&[format!(
+                    "xfrm policy add src 10.79.0.0/24 dst 10.79.0.0/24 dir {direction} {policy} \
+                     tmpl src {from} dst {to} proto esp mode tunnel"
+                )])?;
             }
             ip(&["link", "set", TUNNEL, "up"]);
             address(TUNNEL, inside(end));
-            true
+            sockets.extend((way == Way::XfrmNatT).then(decapsulator));
+            Ok(())
         });
-        if !made {
-            return false;
-        }
+        made?;
     }
-    true
+    Ok(sockets)
+}
+
+/// What `charon` and others have: without it the kernel gives what comes in to nobody.
+fn decapsulator() -> UdpSocket {
+    const UDP_ENCAP: libc::c_int = 100;
+    const UDP_ENCAP_ESPINUDP: libc::c_int = 2;
+    let socket = UdpSocket::bind(("0.0.0.0", 4500)).expect("a socket");
+    set(&socket, libc::IPPROTO_UDP, UDP_ENCAP, &UDP_ENCAP_ESPINUDP);
+    socket
 }
 
 #[test]
 fn flows_through_esp_are_known_again_and_pay_for_it() {
     needs_root!("flows_through_esp_are_known_again_and_pay_for_it");
-    for (outside, most) in [(Outside::V4, 57), (Outside::V6, 77)] {
-        let bed = Bed::cabled(Kind::Xfrm);
-        if !esp(&bed, outside) {
-            skipped("flows_through_esp_are_known_again_and_pay_for_it", "no XFRM interfaces with AES-GCM here");
-            return;
-        }
+    for (way, outside, most, protocol) in [
+        (Way::Xfrm, Outside::V4, 57.0, 50),
+        (Way::Xfrm, Outside::V6, 77.0, 50),
+        (Way::XfrmNatT, Outside::V4, 65.0, 17),
+        (Way::Vti, Outside::V4, 57.0, 50),
+    ] {
+        let bed = Bed::cabled(if way == Way::Vti { Kind::Vti } else { Kind::Xfrm });
+        let decapsulators = match esp(&bed, outside, way) {
+            Ok(sockets) => sockets,
+            Err(reason) => {
+                skipped("flows_through_esp_are_known_again_and_pay_for_it", &format!("{way:?}: {reason}"));
+                continue;
+            }
+        };
         let (mut reader, watched) = (reader(), bed.watched(None));
         let mut flows = [Flows::connect(&bed, inside(2), 10)];
         let encapsulation = all_joined(&mut reader, &watched, &mut flows);
         for cookie in flows[0].cookies() {
             let outer = newest(&encapsulation, cookie).and_then(|flow| flow.outer).expect("it was there");
-            assert_eq!((outer.source.0, outer.destination.0, outer.protocol), (outside.near(), outside.far(), 50));
+            let ends = (outer.source.0, outer.destination.0, outer.protocol);
+            assert_eq!(ends, (outside.near(), outside.far(), protocol), "{way:?}");
         }
         let tunnel = tunnel(&encapsulation);
-        seen!("{outside:?}: {:?} {tunnel:?}", tunnel.overhead_bytes());
+        seen!("{way:?} {outside:?}: {:?} {tunnel:?}", tunnel.overhead_bytes());
         let adds = tunnel.overhead_bytes().expect("some were sized");
-        assert!((f64::from(most) - 3.0..=f64::from(most)).contains(&adds), "{adds}");
+        assert!((most - 3.0..=most).contains(&adds), "{way:?} {outside:?}: {adds}");
+        drop(decapsulators);
     }
 }

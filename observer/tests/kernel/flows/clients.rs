@@ -38,7 +38,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// iperf3 sends from the near end, with further arguments. If a CPU is given, the receiver runs there, and has to share
-    /// it with others that never rest.
+    /// it with others that never rest and come first.
     pub(crate) fn iperf(
         (near, far): (&Netns, &Netns),
         to: IpAddr,
@@ -51,12 +51,13 @@ impl Client {
         server.args(["-s", "-1", "-B", &to.to_string()]);
         if let Some(cpu) = cpu {
             server.args(["-A", &cpu.to_string()]);
+            nice(&mut server);
         }
         client.start(far, server)?;
+        listening(far);
         for _ in 0..cpu.map_or(0, |_| SHARERS) {
             client.start(far, spinner(cpu.unwrap_or_default()))?;
         }
-        listening(far);
         let mut sender = quiet("iperf3");
         sender.args(["-c", &to.to_string(), "-t", "600", "--connect-timeout", "20000"]).args(arguments);
         client.start(near, sender)?;
@@ -113,6 +114,17 @@ fn spinner(cpu: u32) -> Command {
     // SAFETY: between fork and exec only one system call is made.
     unsafe { command.pre_exec(move || Ok(sched_setaffinity(Pid::from_raw(0), &there)?)) };
     command
+}
+
+/// Lets a process have a thirtieth of the time that others get (the weight of nice 15).
+fn nice(command: &mut Command) {
+    let set = || {
+        // SAFETY: the call has no preconditions.
+        let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
+        if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec only one system call is made.
+    unsafe { command.pre_exec(set) };
 }
 
 fn quiet(program: &str) -> Command {

@@ -30,7 +30,7 @@ use tunnels::{Over, Tunnel};
 use crate::support::{
     observer::read,
     seen,
-    socket::cookie,
+    socket::{cookie, set},
     wire::{FAR, Path, Wire},
 };
 
@@ -79,7 +79,7 @@ impl Flow {
         let listener = wire.far.inside(|| {
             let listener = TcpListener::bind((to, 0)).expect("a listening socket");
             // Before the handshake: the window is agreed upon there.
-            ends.rcvbuf.into_iter().for_each(|bytes| option(&listener, libc::SO_RCVBUF, bytes));
+            ends.rcvbuf.into_iter().for_each(|bytes| set(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes));
             listener
         });
         let address = listener.local_addr().expect("an address");
@@ -98,9 +98,9 @@ impl Flow {
             }
         });
         let socket = wire.near.inside(|| TcpStream::connect(address).expect("connect"));
-        ends.sndbuf.into_iter().for_each(|bytes| option(&socket, libc::SO_SNDBUF, bytes));
+        ends.sndbuf.into_iter().for_each(|bytes| set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes));
         ends.congestion.into_iter().for_each(|name| congestion_control(&socket, name));
-        ends.pacing.into_iter().for_each(|rate| option(&socket, libc::SO_MAX_PACING_RATE, rate.cast_signed()));
+        ends.pacing.into_iter().for_each(|rate| set(&socket, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, &rate));
         socket.set_write_timeout(Some(Duration::from_millis(100))).expect("a time-out");
         let (mut to, ended) = (socket.try_clone().expect("a descriptor"), Arc::clone(&stop));
         let sender = std::thread::spawn(move || {
@@ -122,20 +122,6 @@ impl Drop for Flow {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.workers.drain(..).for_each(|worker| worker.join().expect("a worker does not panic"));
     }
-}
-
-fn option(socket: &impl std::os::fd::AsRawFd, option: i32, value: i32) {
-    // SAFETY: the value is as long as it says.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            size_of::<i32>() as u32,
-        )
-    };
-    assert_eq!(done, 0, "setsockopt: {}", std::io::Error::last_os_error());
 }
 
 fn congestion_control(socket: &impl std::os::fd::AsRawFd, name: &str) {
@@ -196,7 +182,7 @@ impl Bed {
 const SLOW_PATH: u64 = 1_000_000;
 const SLOW_RATE: u32 = 250_000;
 /// Bytes of a queue that still has room for a congestion window that grows and shrinks without losing a hundredth.
-const SMALL_QUEUE: u64 = 50_000;
+const SMALL_QUEUE: u64 = 75_000;
 
 /// Whatever sends: it ends with this.
 #[derive(Debug)]

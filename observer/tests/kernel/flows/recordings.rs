@@ -1,10 +1,10 @@
-//! Recordings of connections for `tests/replay.rs`: one that is slower than it could be, and one that has little to send.
+//! Recordings of connections for `tests/replay.rs`: some that are slower than they could be, and one that has little to send.
 //!
 //! Not run with the other tests: `cargo test --test kernel -- --ignored make_flow_recordings`.
 
 use std::time::Duration;
 
-use super::{Ends, Flow};
+use super::{Ends, Flow, Running, beds::BUSY_RECEIVER};
 use crate::{
     make_recordings::{finish, record},
     support::{
@@ -30,4 +30,15 @@ fn make_flow_recordings() {
         finish(record(name, "4s", None));
         drop(flow);
     }
+}
+
+#[test]
+#[ignore = "writes into the source tree"]
+fn make_a_recording_of_late_acks() {
+    needs_root!("make_a_recording_of_late_acks");
+    let bed = Running::start(&BUSY_RECEIVER).expect("iperf3 is there");
+    // As above.
+    std::thread::sleep(Duration::from_secs(3));
+    finish(record("late-acks", "4s", None));
+    drop(bed);
 }

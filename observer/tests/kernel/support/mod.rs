@@ -4,6 +4,7 @@ pub(crate) mod bpf;
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod connections;
+pub(crate) mod cpu;
 pub(crate) mod file;
 mod file_work;
 pub(crate) mod hidden;

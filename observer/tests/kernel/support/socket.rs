@@ -98,7 +98,7 @@ pub(crate) fn begin_connect(to: SocketAddr) -> OwnedFd {
 }
 
 /// Sets an option whose value is a plain structure.
-fn set<T>(socket: &impl AsRawFd, level: c_int, option: c_int, value: &T) {
+pub(crate) fn set<T>(socket: &impl AsRawFd, level: c_int, option: c_int, value: &T) {
     let len = size_of::<T>() as libc::socklen_t;
     // SAFETY: the value is as long as it says.
     let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), len) };

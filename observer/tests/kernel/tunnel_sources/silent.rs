@@ -21,7 +21,7 @@ fn snapshot(ends: &Ends, second: u64) -> Snapshot {
     let found = super::read_of(&ends.near);
     Snapshot {
         stamp: Stamp { monotonic_ns: second * 1_000_000_000, ..Stamp::default() },
-        network: Some(Network { namespaces: vec![found], not_read: 0 }),
+        network: Some(Network { namespaces: vec![found], ..Network::default() }),
         ..Snapshot::default()
     }
 }

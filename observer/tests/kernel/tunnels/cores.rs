@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     net::UdpSocket,
-    os::fd::AsRawFd,
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -13,14 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
-
 use super::{FAR, NEAR, Sites, TUNNEL, UNDERLAY};
 use crate::support::{
+    cpu::only_on,
     netns::Netns,
+    socket::set,
     wire::{run, tc},
 };
 
@@ -150,13 +146,6 @@ fn send(sockets: &[UdpSocket], plan: Plan, arrived: &AtomicU64, stop: &AtomicBoo
     }
 }
 
-/// Lets the present thread run on one processor alone.
-fn only_on(cpu: usize) {
-    let mut there = CpuSet::new();
-    there.set(cpu).expect("there are so many CPUs");
-    sched_setaffinity(Pid::from_raw(0), &there).expect("the processor is there");
-}
-
 /// Lets the present thread run before the others of its processor: a bed must not depend on what else the machine does. Where
 /// that is not allowed it does.
 fn first_of_all() {
@@ -248,9 +237,5 @@ impl Cpus {
 /// Makes room for all that is under way.
 fn room(socket: &UdpSocket) {
     let bytes: libc::c_int = 16 << 20;
-    // SAFETY: the value is as long as it says.
-    let done = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, (&raw const bytes).cast(), 4)
-    };
-    assert_eq!(done, 0, "SO_RCVBUFFORCE: {}", std::io::Error::last_os_error());
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes);
 }

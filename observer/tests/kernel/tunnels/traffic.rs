@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +12,7 @@ use std::{
 };
 
 use super::{FAR, NEAR, Sites};
-use crate::support::netns::Netns;
+use crate::support::{netns::Netns, socket::set};
 
 /// Traffic from the near site to the far one, until it is dropped.
 pub(crate) struct Traffic {
@@ -50,17 +49,7 @@ impl Traffic {
         });
         let mut to = from.inside(|| TcpStream::connect(address).expect("connect"));
         if let Some(rate) = rate {
-            // SAFETY: the value is as long as it says.
-            let done = unsafe {
-                libc::setsockopt(
-                    to.as_raw_fd(),
-                    libc::SOL_SOCKET,
-                    libc::SO_MAX_PACING_RATE,
-                    (&raw const rate).cast(),
-                    4,
-                )
-            };
-            assert_eq!(done, 0, "SO_MAX_PACING_RATE: {}", std::io::Error::last_os_error());
+            set(&to, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, &rate);
         }
         to.set_write_timeout(Some(Duration::from_millis(100))).expect("a time-out");
         let ended = Arc::clone(&self.stop);
@@ -81,11 +70,7 @@ impl Traffic {
         let sender = sites.near.inside(|| UdpSocket::bind((NEAR, 0)).expect("a socket"));
         // IP_PMTUDISC_PROBE: what the kernel learns of the path does not hold for this socket.
         let probe: libc::c_int = 3;
-        // SAFETY: the value is as long as it says.
-        let done = unsafe {
-            libc::setsockopt(sender.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const probe).cast(), 4)
-        };
-        assert_eq!(done, 0, "IP_MTU_DISCOVER: {}", std::io::Error::last_os_error());
+        set(&sender, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &probe);
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
         let worker = std::thread::spawn(move || {

@@ -83,7 +83,7 @@ fn table(out: &mut String, page: &Page<'_>, list: &[Tunnel]) {
         let down = t.link.as_ref().is_some_and(|l| !l.now.up);
         table.row([
             t.name.to_string(),
-            t.namespace.as_ref().map_or_else(|| t.netns.to_string(), ToString::to_string),
+            page.netns(Some(t.netns)),
             if down { "down".to_owned() } else { rate(t.inner.rx) },
             rate(t.inner.tx),
             one::mtu_in_short(t),
@@ -113,10 +113,7 @@ fn work(out: &mut String, page: &Page<'_>, tunnels: &Tunnels) {
         .take(page.rows())
         .map(|p| {
             let tunnel = p.device.and_then(|(netns, index)| tunnels.by_interface(netns, index));
-            let device = tunnel.map(|t| match &t.namespace {
-                Some(namespace) => format!("{} in {namespace}", t.name),
-                None => t.name.to_string(),
-            });
+            let device = tunnel.map(|t| format!("{} in netns {}", t.name, page.netns(Some(t.netns))));
             let device = device.or_else(|| p.device.map(|(_, index)| format!("interface {index}")));
             let packets = units::or_unknown(p.packets, units::per_second);
             format!(

@@ -18,8 +18,7 @@ use crate::{
 };
 
 pub(super) fn write(out: &mut String, page: &Page<'_>, t: &Tunnel) {
-    let place = t.namespace.as_ref().map_or_else(|| t.netns.to_string(), ToString::to_string);
-    page.subject(out, &format!("{} ({}) in {place}", t.name, t.format_words()));
+    page.subject(out, &format!("{} ({}) in netns {}", t.name, t.format_words(), page.netns(Some(t.netns))));
     ends_of(out, page, t);
     let rate = |r: Option<f64>| units::or_unknown(r, units::bits_per_second);
     let packets = |r: Option<f64>| r.map_or(String::new(), |r| format!(" ({} packets)", units::per_second(r)));
@@ -77,7 +76,7 @@ fn ends_of(out: &mut String, page: &Page<'_>, t: &Tunnel) {
     let elsewhere = if t.underlay_netns == t.netns {
         String::new()
     } else {
-        format!(", in network namespace {}", t.underlay_netns)
+        format!(", in netns {}", page.netns(Some(t.underlay_netns)))
     };
     page.fact(out, "ends", &format!("{local} -> {}{more}{way}{elsewhere}", address(peer)));
 }

@@ -26,7 +26,7 @@ pub(super) const BUFFERS: &[Column] = &[
     Column::number("a second", 8, "packets or memory refused a second: the sum of all three tracepoints"),
     Column::text("process", 12, "process that holds the last of the sockets, by name: iter/task_file"),
     Column::number("in all", 8, "times since the probes were attached: the sum of all three tracepoints").rank(1),
-    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(2),
+    Column::text("netns", 10, cells::NETNS).rank(2),
     Column::text("cgroup", 16, "memory cgroup that the buffers are charged to: sock sk_memcg").cut(Cut::Start).rank(3),
 ];
 
@@ -44,7 +44,7 @@ pub(super) fn buffers<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::rate(r.rate),
             Cell::text(r.now.owner.as_ref().map_or("", |owner| owner.comm.as_str())),
             cells::count(Some(r.now.events)),
-            Cell::number(r.now.netns.map(|n| n as f64), |netns| format!("{netns:.0}")),
+            cells::netns(ctx, r.now.netns),
             Cell::text(r.cgroup_path.as_ref().map_or("", |path| path.as_str())),
         ]
     };

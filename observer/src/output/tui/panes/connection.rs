@@ -4,6 +4,7 @@ use crate::{
     diagnose::flow::{Limit, Verdict},
     model::tcp::Connection,
     output::tui::{
+        context::Context,
         strip::{About, Strip},
         table::{Cell, Origin},
         theme::Tone,
@@ -42,7 +43,7 @@ const IDENTITY: [About; 7] = [
     about("state", "state of the connection, as in RFC 9293", "iter/tcp sk_state"),
     about("uid", "number of the user that the socket belongs to", "iter/tcp sk_uid"),
     about("inode", "number of the socket, as in /proc/PID/fd", "iter/tcp sk_socket inode"),
-    about("netns", "number of the network namespace, its inode", "iter/tcp net.ns.inum"),
+    about("netns", "network namespace: its name, or a process in it, and its inode", "iter/tcp net.ns.inum"),
     about("cgroup", "path of the memory cgroup of the socket, else of its process", "iter/tcp sk_memcg"),
     about("container", "container or pod of that cgroup, by name", "path of the cgroup and files of the runtime"),
 ];
@@ -95,7 +96,7 @@ const VERDICT: [About; 2] = [
 pub(super) fn limit(limit: Limit) -> Cell {
     let tone = match limit {
         Limit::BlackHole => Tone::Bad,
-        Limit::SendBuffer | Limit::ReceiveWindow | Limit::Loss | Limit::Reordering => Tone::Warn,
+        Limit::SendBuffer | Limit::ReceiveWindow | Limit::Loss | Limit::Reordering | Limit::LateAcks => Tone::Warn,
         Limit::Unknown | Limit::Idle | Limit::Sender => Tone::Dim,
         Limit::Application | Limit::Pacing | Limit::Path | Limit::CongestionWindow | Limit::LocalStack => Tone::Plain,
     };
@@ -114,7 +115,7 @@ fn verdict(verdict: &Verdict) -> Vec<Strip> {
 }
 
 /// All about it, by subject.
-pub(super) fn details(c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
+pub(super) fn details(ctx: &Context<'_>, c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
     let info = &c.now.info;
     let time = |v: Option<u64>| v.map(|ns| ns as f64 / 1e9);
     let [connection, state_of, uid, inode, netns, cgroup, container] = &IDENTITY;
@@ -127,7 +128,7 @@ pub(super) fn details(c: &Connection, limit: Option<&Verdict>) -> Vec<Strip> {
         .label("  inode ")
         .words(inode, c.now.inode.to_string(), Tone::Plain)
         .label("  netns ")
-        .words(netns, c.now.netns.to_string(), Tone::Plain);
+        .words(netns, ctx.model.netns_titles.with_inode(c.now.netns), Tone::Plain);
     if let Some(path) = &c.in_cgroup.path {
         identity = identity.label("  cgroup ").words(cgroup, path.to_string(), Tone::Plain);
     }

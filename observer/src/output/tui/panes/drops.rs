@@ -21,7 +21,7 @@ pub(super) const DROPS: &[Column] = &[
     Column::number("pkt/s", 8, "packets a second dropped: skb:kfree_skb"),
     Column::number("in all", 8, "packets dropped since the probe was attached: skb:kfree_skb").rank(1),
     Column::number("ifindex", 7, "number of the interface that it was at: sk_buff dev").rank(2),
-    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(2),
+    Column::text("netns", 10, cells::NETNS).rank(2),
 ];
 
 pub(super) fn drops<'a>(ctx: &Context<'a>) -> Table<'a> {
@@ -39,7 +39,7 @@ pub(super) fn drops<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::rate(r.rate),
             cells::count(Some(r.now.packets)),
             Cell::number(r.now.ifindex.map(f64::from), |index| format!("{index:.0}")),
-            Cell::number(r.now.netns.map(|n| n as f64), |netns| format!("{netns:.0}")),
+            cells::netns(ctx, r.now.netns),
         ]
     };
     let note = match drops.other {

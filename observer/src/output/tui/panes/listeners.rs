@@ -25,7 +25,7 @@ pub(super) const LISTENERS: &[Column] = &[
     Column::text("process", 12, "process that holds it, by name: iter/task_file"),
     Column::number("pid", 7, "process that holds it, by number: iter/task_file").rank(2).from("tcp.owners", &[]),
     Column::number("uid", 6, "user that made it: sock sk_uid").rank(3),
-    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(2),
+    Column::text("netns", 10, cells::NETNS).rank(2),
 ];
 
 pub(super) fn listeners<'a>(ctx: &Context<'a>) -> Table<'a> {
@@ -45,7 +45,7 @@ pub(super) fn listeners<'a>(ctx: &Context<'a>) -> Table<'a> {
             Cell::text(l.now.owner.as_ref().map_or("", |owner| owner.comm.as_str())),
             Cell::number(l.now.owner.as_ref().map(|owner| owner.pid.into()), |pid| format!("{pid:.0}")),
             cells::id(l.now.uid.into()),
-            cells::id(l.now.netns),
+            cells::netns(ctx, Some(l.now.netns)),
         ]
     };
     table.rows(all.iter().map(row)).note(memory(ctx)).empty("no socket listens")

@@ -82,7 +82,7 @@ pub(super) const CONNECTIONS: &[Column] = &[
     Column::number("sndbuf", 6, "share of the interval limited by the send buffer: tcp_sock chrono_stat").rank(3),
     Column::number("unsent", 8, "bytes written and not yet sent: tcp_sock write_seq - snd_nxt").rank(4),
     Column::number("delivery", 8, "bits a second last delivered: tcp_sock rate_delivered").rank(5),
-    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(7),
+    Column::text("netns", 10, cells::NETNS).rank(7),
     Column::text("cgroup", 12, "memory cgroup of the socket, else of its process: sock sk_memcg")
         .cut(Cut::Start)
         .rank(7),
@@ -112,7 +112,7 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
             cells::ratio(c.sndbuf_limited_ratio).warn_from(0.1, 0.5),
             cells::bytes(info.notsent_bytes),
             cells::bit_rate(info.delivery_rate.map(|r| r as f64)),
-            cells::id(c.now.netns),
+            cells::netns(ctx, Some(c.now.netns)),
             cells::cgroup(c.in_cgroup.path.as_ref(), c.in_cgroup.id),
         ]
     };
@@ -127,11 +127,13 @@ pub(super) fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
     if open.not_listed > 0 {
         note = note.label(", ").count(&NOT_LISTED, Some(open.not_listed)).label(" more in no row");
     }
+    let held = *ctx;
+    let all = move |i| open.list.get(i).map(|c| connection::details(&held, c, held.diagnosis.flow(i, c)));
     table
         .rows(open.list.iter().enumerate().map(row))
         .note(note)
         .empty("no open connection")
-        .details(|i| open.list.get(i).map(|c| connection::details(c, ctx.diagnosis.flow(i, c))).unwrap_or_default())
+        .details(move |i| all(i).unwrap_or_default())
 }
 
 pub(super) const SOCKETS: Origin = ("tcp.sockets", &[]);
@@ -194,7 +196,7 @@ fn links<'a>(ctx: &Context<'a>) -> Table<'a> {
 }
 
 const NAMESPACES: &[Column] = &[
-    Column::text("network namespace", 12, "inode of the network namespace: net.ns.inum"),
+    Column::text("network namespace", 12, cells::NETNS),
     Column::number("opens/s", 8, "connections a second opened, both ways: tracepoint sock:inet_sock_set_state"),
     Column::number("closes/s", 8, "connections a second closed: tracepoint sock:inet_sock_set_state"),
     Column::number("retrans/s", 9, "segments a second sent again: tracepoint tcp:tcp_retransmit_skb"),
@@ -223,7 +225,7 @@ fn namespaces<'a>(ctx: &Context<'a>) -> Table<'a> {
         .from("tcp.namespaces", &[])
         .rows(list.unwrap_or_default().iter().map(|n| {
             vec![
-                cells::id(n.now.netns),
+                cells::netns(ctx, Some(n.now.netns)),
                 cells::rate(n.opens),
                 cells::rate(n.closes),
                 cells::trouble(n.retrans),
@@ -252,7 +254,7 @@ const CLOSED: &[Column] = &[
     Column::number("retrans", 7, "segments sent again: tracepoint tcp:tcp_destroy_sock"),
     Column::number("srtt", 8, "time, mean smoothed round trip at the end: tracepoint tcp:tcp_destroy_sock"),
     Column::text("cgroup", 12, "memory cgroup of the socket: sock sk_memcg").cut(Cut::Start).rank(1),
-    Column::number("netns", 10, "inode of the network namespace: net.ns.inum").rank(3),
+    Column::text("netns", 10, cells::NETNS).rank(3),
 ];
 
 fn closed<'a>(ctx: &Context<'a>) -> Table<'a> {
@@ -271,7 +273,7 @@ fn closed<'a>(ctx: &Context<'a>) -> Table<'a> {
                 cells::trouble(Some(totals.retrans_segs as f64)),
                 cells::seconds(c.mean_srtt_seconds),
                 cells::cgroup(c.cgroup_path.as_ref(), c.group.cgroup),
-                cells::id(c.group.netns),
+                cells::netns(ctx, Some(c.group.netns)),
             ]
         }))
         .empty(match list {

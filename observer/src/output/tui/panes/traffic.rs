@@ -40,8 +40,11 @@ pub(super) fn traffic<'a>(ctx: &Context<'a>) -> Table<'a> {
         Cell::text(format!("{} {}", s.port, if s.outgoing { "there" } else { "here" }))
     });
     push(&mut rows, "device", &traffic.devices, |d| match (&d.name, d.index) {
-        (Some(name), _) => Cell::text(format!("{name} netns {}", d.netns)),
-        (None, index) => Cell::text(format!("{} netns {}", index.map_or("?".to_owned(), |i| i.to_string()), d.netns)),
+        (Some(name), _) => Cell::text(format!("{name} netns {}", ctx.model.netns_titles.of(d.netns))),
+        (None, index) => {
+            let index = index.map_or("?".to_owned(), |i| i.to_string());
+            Cell::text(format!("{index} netns {}", ctx.model.netns_titles.of(d.netns)))
+        }
     });
     let mut note = Strip::default().count(&FOLLOWED, Some(traffic.followed)).label(" followed");
     if traffic.not_followed > 0 {

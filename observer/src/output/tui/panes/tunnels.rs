@@ -72,7 +72,7 @@ fn totals(ctx: &Context<'_>) -> Strip {
 const TUNNELS: &[Column] = &[
     Column::text("tunnel", 12, "name of the interface, or the ends of the policies: rtnetlink IFLA_IFNAME"),
     Column::word("kind", 9, "name of its kind: rtnetlink IFLA_INFO_KIND").rank(1),
-    Column::text("netns", 10, "name of its network namespace, or a process in it: /proc/PID/ns/net").rank(2),
+    Column::text("netns", 10, cells::NETNS).rank(2),
     Column::number("rx bit/s", 8, "bits a second received, without what the tunnel adds: rtnetlink rx_bytes"),
     Column::number("tx bit/s", 8, "bits a second sent, without what the tunnel adds: rtnetlink tx_bytes"),
     Column::word(
@@ -109,7 +109,7 @@ fn tunnels<'a>(ctx: &Context<'a>) -> Table<'a> {
         vec![
             Cell::text(t.name.as_str()),
             Cell::text(t.kind_name()).tone(Tone::Dim),
-            Cell::text(t.namespace.as_ref().map_or_else(|| t.netns.to_string(), ToString::to_string)),
+            cells::netns(ctx, Some(t.netns)),
             cells::bit_rate(t.inner.rx),
             cells::bit_rate(t.inner.tx),
             tunnel::limit(limit),
@@ -177,7 +177,7 @@ fn connections<'a>(ctx: &Context<'a>) -> Table<'a> {
     table.rows(carried.iter().map(row)).empty("no open connection is known to go through a tunnel").details(move |i| {
         let Some((_, place, c)) = carried.get(i) else { return Vec::new() };
         let mut all = tunnel::shares_over_time(&held, c);
-        all.extend(connection::details(c, held.diagnosis.flow(*place, c)));
+        all.extend(connection::details(&held, c, held.diagnosis.flow(*place, c)));
         all
     })
 }
