@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Where apt keeps the lists of packages it has fetched.
 const LISTS: &str = "/var/lib/apt/lists";
@@ -51,12 +52,22 @@ pub(crate) fn command_for(packages: &[&str]) -> String {
     format!("{sudo}apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
-/// Fetches the lists of packages, unless there are some.
+/// Fetches the lists of packages, once: those of a machine's image are as old as the image, and may name versions that are
+/// too old or gone. Where they cannot be fetched, old ones are better than none.
 pub(crate) fn refresh() -> Result<()> {
-    if has_lists(Path::new(LISTS)) {
+    static FETCHED: Mutex<bool> = Mutex::new(false);
+    let mut fetched = FETCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *fetched {
         return Ok(());
     }
-    exec::step("fetching package lists", apt_get().arg("update"))
+    if let Err(error) = exec::step("fetching package lists", apt_get().arg("update")) {
+        if !has_lists(Path::new(LISTS)) {
+            return Err(error);
+        }
+        exec::say(&format!("{error:#}; the lists that are there must do"));
+    }
+    *fetched = true;
+    Ok(())
 }
 
 /// The names of all packages whose name begins with `prefix`.
