@@ -340,14 +340,16 @@ impl Btf {
     }
 
     fn type_at(&self, at: usize) -> Option<Type> {
-        let info = word(&self.blob, at + 4)?;
+        // All three words at once: every type of the kernel passes here.
+        let [n0, n1, n2, n3, i0, i1, i2, i3, s0, s1, s2, s3] = *self.blob.get(at..)?.first_chunk()?;
+        let info = u32::from_ne_bytes([i0, i1, i2, i3]);
         Some(Type {
             at,
-            name: word(&self.blob, at)?,
+            name: u32::from_ne_bytes([n0, n1, n2, n3]),
             kind: info >> 24 & 0x1f,
             len: info & 0xffff,
             flag: info >> 31 != 0,
-            size_or_type: word(&self.blob, at + 8)?,
+            size_or_type: u32::from_ne_bytes([s0, s1, s2, s3]),
         })
     }
 
