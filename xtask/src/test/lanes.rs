@@ -2,7 +2,7 @@
 
 use super::again::again;
 use super::outcome::Outcome;
-use super::rooms::{GUEST_TIME, ROOMS, Room, SLOW_DISK, V1_ALONE};
+use super::rooms::{GUEST_TIME, ROOMS, Room, SILENCE, SLOW_DISK, TEST_TIME, V1_ALONE};
 use super::shown::Quiet;
 use super::{Built, Lane, Only};
 use crate::setup::{apt, measure};
@@ -26,6 +26,9 @@ const TOOLS: [(&str, &str); 6] = [
 const OTHER_PROGRAMS: [(&str, &str); 3] = [("prometheus", "prometheus"), ("promtool", "prometheus"), ("tmux", "tmux")];
 /// Programs that kernel tests use where they are there.
 const OPTIONAL_TOOLS: [&str; 5] = ["ping", "iptables", "nft", "iperf3", "wrk"];
+/// What tells the kernel tests to end one that hangs: after so many seconds without a sign.
+const LIMIT: &str = "OBSERVER_TEST_LIMIT";
+
 /// Every lane there is.
 pub(super) fn all() -> Vec<Lane> {
     let lane =
@@ -77,7 +80,7 @@ fn kernel(built: &Built) -> Result<Outcome> {
     measure::get();
     let tests = ["--test", "kernel"];
     let first = cargo_test(&tests, &["--test-threads=1"])?;
-    again(first, &kernel_tests(program, &[])?, false, |open| {
+    again(first, &kernel_tests(program, &[])?, |open| {
         let names = open.iter().map(String::as_str);
         cargo_test(&tests, &["--test-threads=1", "--exact"].into_iter().chain(names).collect::<Vec<_>>())
     })
@@ -107,6 +110,7 @@ fn cargo_test(selected: &[&str], harness: &[&str]) -> Result<Outcome> {
     let mut command = exec::cargo();
     // What a test says when it cannot run here would otherwise be thrown away.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(selected).args(["--", "--show-output"]).args(harness);
+    command.env(LIMIT, TEST_TIME.as_secs().to_string());
     let mut tee = quiet(exec::Tee::default());
     let status = exec::tee(&mut command, &mut tee)?;
     keep(&selected.join(" "), &tee)?;
@@ -128,10 +132,10 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
     let chosen = room.chosen();
-    let (first, died) = guest_tests(room, built, test, &chosen)?;
-    let mut outcome = again(first, &kernel_tests(test, &chosen)?, died, |open| {
+    let first = guest_tests(room, built, test, &chosen)?;
+    let mut outcome = again(first, &kernel_tests(test, &chosen)?, |open| {
         let names = open.iter().map(String::as_str);
-        Ok(guest_tests(room, built, test, &iter::once("--exact").chain(names).collect::<Vec<_>>())?.0)
+        guest_tests(room, built, test, &iter::once("--exact").chain(names).collect::<Vec<_>>())
     })?;
     if outcome.passed == 0 && !outcome.has_failed() {
         outcome.failed.push("no test ran".to_owned());
@@ -139,13 +143,14 @@ fn in_vm(room: &Room, built: &Built) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Starts the guest and runs the tests that the arguments choose. True if not a test failed, but the guest.
-fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Result<(Outcome, bool)> {
+/// Starts the guest and runs the tests that the arguments choose.
+fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Result<Outcome> {
     let (in_test, in_observer, in_recordings) = ("/opt/kernel-test", "/opt/observer", "/opt/recordings");
     let environment = [
         format!("OBSERVER_BIN={in_observer}"),
         format!("OBSERVER_RECORDINGS={in_recordings}"),
         "OBSERVER_TEST_WHOLE_MACHINE=1".to_owned(),
+        format!("{LIMIT}={}", TEST_TIME.as_secs()),
     ];
     let optional = OPTIONAL_TOOLS.iter().copied().filter(|tool| paths::program(tool).is_some());
     let mut adds = vec![(test.to_owned(), in_test.to_owned())];
@@ -167,6 +172,7 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
         take: room.records.then(|| (in_recordings.to_owned(), paths::work().join("recordings"))),
         append: String::new(),
         timeout: GUEST_TIME,
+        silence: Some(SILENCE),
         command: (if room.v1_alone { &["sh", "-c", V1_ALONE, "sh"][..] } else { &[] })
             .iter()
             .copied()
@@ -181,14 +187,14 @@ fn guest_tests(room: &Room, built: &Built, test: &Path, chosen: &[&str]) -> Resu
     let mut tee = quiet(exec::Tee::prefixed(room.name));
     let ending = vm::run(&guest, &mut tee)?;
     keep(room.name, &tee)?;
-    let died = matches!(ending, Ending::Died { .. });
     let ending = match ending {
         Ending::Exited(0) => None,
         Ending::Exited(code) => Some(format!("the tests ended with exit code {code}")),
         Ending::TimedOut => Some(format!("the guest was ended after {} s", GUEST_TIME.as_secs())),
+        Ending::Silent { why } => Some(format!("the guest was ended after {} s of silence: {why}", SILENCE.as_secs())),
         Ending::Died { why, console } => Some(format!("the guest died: {why} (its kernel log: {})", console.display())),
     };
-    Ok((Outcome::read(&tee.text(), ending), died))
+    Ok(Outcome::read(&tee.text(), ending))
 }
 
 /// Puts a smaller copy for a room in the place of a program: its memory is its disk, and tests need room there.

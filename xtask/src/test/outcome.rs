@@ -19,8 +19,10 @@ pub(super) struct Outcome {
     pub(super) flaky: Vec<String>,
     /// Names of the tests that came to a good end: they passed, or were not to run.
     pub(super) ended: BTreeSet<String>,
-    /// What the failed tests said.
+    /// What the failed tests said, and those that were stuck.
     pub(super) said: String,
+    /// True if a test program was gone before its closing line.
+    pub(super) cut_off: bool,
 }
 
 impl Outcome {
@@ -47,10 +49,12 @@ impl Outcome {
         }
         reader.count_passed();
         let mut outcome = reader.outcome;
+        outcome.cut_off = reader.is_open && ending.is_some();
         if let Some(ending) = ending
-            && outcome.failed.is_empty()
+            && (outcome.failed.is_empty() || outcome.cut_off)
         {
-            outcome.failed.push(ending);
+            let place = reader.running.map_or(String::new(), |test| format!(", in the middle of {test}"));
+            outcome.failed.push(ending + &place);
         }
         outcome
     }
@@ -71,12 +75,16 @@ struct Reader {
     passed_tests: Vec<String>,
     /// The test whose verdict has not come yet.
     running: Option<String>,
+    /// True between the first line of a program and the closing one.
+    is_open: bool,
 }
 
 impl Reader {
     fn line(&mut self, line: &str) {
         if let Some(totals) = line.strip_prefix("test result: ") {
             self.result(totals);
+        } else if line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
+            self.is_open = true;
         } else if line == "failures:" {
             self.failures = Some(Vec::new());
             self.said = None;
@@ -114,6 +122,9 @@ impl Reader {
         if let Some(reason) = words.strip_prefix("SKIPPED ") {
             self.outcome.skipped.push(reason.to_owned());
             self.skipped_tests.extend(reason.split(':').next().map(str::to_owned));
+        } else if words.starts_with("STUCK ") {
+            self.outcome.said.push_str(words);
+            self.outcome.said.push('\n');
         } else if words == "ok" {
             self.outcome.ended.extend(self.running.clone());
             self.passed_tests.extend(self.running.take());
@@ -150,6 +161,8 @@ impl Reader {
         self.outcome.failed.append(&mut failures);
         self.skipped_tests.clear();
         self.passed_tests.clear();
+        self.running = None;
+        self.is_open = false;
     }
 }
 
@@ -231,6 +244,16 @@ mod tests {
         let outcome = Outcome::read("running 2 tests\ntest a ... ok\n", Some("signal: 9".to_owned()));
         assert_eq!(outcome.failed, ["signal: 9"]);
         assert_eq!((outcome.has_failed(), outcome.passed), (true, 1));
+    }
+
+    #[test]
+    fn a_program_that_was_cut_off_tells_where() {
+        let output = "running 3 tests\ntest a ... ok\ntest b ... \nSTUCK b: no sign of it\n";
+        let outcome = Outcome::read(output, Some("exit code 101".to_owned()));
+        assert!(outcome.cut_off);
+        assert_eq!(outcome.failed, ["exit code 101, in the middle of b"]);
+        assert_eq!(outcome.said, "STUCK b: no sign of it\n");
+        assert!(!Outcome::read(OUTPUT, Some("exit status: 101".to_owned())).cut_off);
     }
 
     #[test]

@@ -6,6 +6,12 @@ use std::time::Duration;
 /// Longest time for all tests in one guest. Emulation is five to ten times slower than the machine.
 pub(super) const GUEST_TIME: Duration = Duration::from_secs(1800);
 
+/// Longest time for one test without a sign. The slowest takes a quarter of it in a guest.
+pub(super) const TEST_TIME: Duration = Duration::from_secs(400);
+
+/// Longest silence of a guest: past the longest of a test, whose end would be a word.
+pub(super) const SILENCE: Duration = Duration::from_secs(500);
+
 /// The slow disk: its size, bytes a second that it takes, and what it is called in the guest. Tests write to it only when
 /// they are told its name.
 pub(super) const SLOW_DISK: (&str, u64, &str) = ("512M", 4 << 20, "OBSERVER_TEST_SLOW_DISK=/dev/vda");

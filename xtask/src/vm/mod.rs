@@ -109,6 +109,8 @@ pub(crate) struct Guest {
     pub(crate) take: Option<(String, PathBuf)>,
     pub(crate) append: String,
     pub(crate) timeout: Duration,
+    /// The guest is ended when it has said nothing for so long: its kernel hangs.
+    pub(crate) silence: Option<Duration>,
     pub(crate) command: Vec<OsString>,
 }
 
@@ -127,12 +129,17 @@ pub(crate) fn vm(args: Args) -> Result<ExitCode> {
         take: args.take.as_deref().map(parse_take),
         append: args.append,
         timeout: Duration::from_secs(args.timeout),
+        silence: None,
         command: args.command,
     };
     Ok(match run(&guest, &mut std::io::stdout())? {
         Ending::Exited(code) => ExitCode::from(code),
         Ending::TimedOut => {
             eprintln!("error: the guest was ended after {} s", guest.timeout.as_secs());
+            ExitCode::from(124)
+        }
+        Ending::Silent { why } => {
+            eprintln!("error: the guest was ended for its silence: {why}");
             ExitCode::from(124)
         }
         Ending::Died { why, console } => {

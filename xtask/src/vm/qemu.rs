@@ -19,6 +19,8 @@ pub(crate) enum Ending {
     Exited(u8),
     /// It was still running when its time was up.
     TimedOut,
+    /// It was still running, and had said nothing for too long: the first complaint in the kernel's log.
+    Silent { why: String },
     /// It was gone before its command ended: the first complaint in the kernel's log, and a copy of that log.
     Died { why: String, console: PathBuf },
 }
@@ -75,8 +77,8 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
     unsafe { command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into)) };
 
     let mut child = command.spawn().with_context(|| format!("cannot start: {}", exec::line(&command)))?;
-    let ended = follow(&mut child, guest, out)?;
-    if !ended {
+    let followed = follow(&mut child, guest, out)?;
+    if followed != Followed::Gone {
         child.kill().context("cannot end qemu")?;
     }
     child.wait().context("cannot wait for qemu")?;
@@ -84,13 +86,14 @@ pub(super) fn boot(guest: &Guest, image: &Path, initrd: &Path, run_dir: &Path, o
     if let Some(code) = parse_status(&status) {
         return Ok(Ending::Exited(code));
     }
-    if !ended {
-        return Ok(Ending::TimedOut);
-    }
     let kept = paths::log(&format!("vm-{}-console", guest.kernel.name()))?;
     fs::copy(&console, &kept).with_context(|| format!("cannot copy {} to {}", console.display(), kept.display()))?;
-    let text = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
-    Ok(Ending::Died { why: last_words(&text), console: kept })
+    let why = last_words(&String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()));
+    Ok(match followed {
+        Followed::Gone => Ending::Died { why, console: kept },
+        Followed::Silent => Ending::Silent { why },
+        Followed::Late => Ending::TimedOut,
+    })
 }
 
 /// Divides memory and processors between the nodes. Nothing for one node, which is what qemu makes by itself.
@@ -132,8 +135,18 @@ fn file_line(path: &Path) -> std::ffi::OsString {
     argument
 }
 
-/// Copies output until the guest is gone (true) or its time is up (false).
-fn follow(child: &mut Child, guest: &Guest, out: &mut dyn Write) -> Result<bool> {
+/// Why nobody listens to a guest any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Followed {
+    Gone,
+    /// It has said nothing for too long.
+    Silent,
+    /// Its time is up.
+    Late,
+}
+
+/// Copies output as long as there may be some.
+fn follow(child: &mut Child, guest: &Guest, out: &mut dyn Write) -> Result<Followed> {
     let mut stdout = child.stdout.take().context("qemu has no stdout")?;
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -147,12 +160,14 @@ fn follow(child: &mut Child, guest: &Guest, out: &mut dyn Write) -> Result<bool>
     });
     let end = Instant::now() + guest.timeout;
     loop {
-        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        let left = end.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(guest.silence.map_or(left, |silence| silence.min(left))) {
             Ok(bytes) => {
                 out.write_all(&bytes).and_then(|()| out.flush()).context("cannot write the guest's output")?;
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(true),
-            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Followed::Gone),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < end => return Ok(Followed::Silent),
+            Err(RecvTimeoutError::Timeout) => return Ok(Followed::Late),
         }
     }
 }

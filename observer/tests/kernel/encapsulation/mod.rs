@@ -9,7 +9,6 @@ mod rehash;
 
 use std::{
     collections::HashMap,
-    io::{Read, Write},
     net::{TcpListener, TcpStream},
     time::Duration,
 };
@@ -28,7 +27,11 @@ use observer::{
     },
 };
 
-use crate::support::{needs_root, seen, skipped, socket::cookie, wait::wait_for};
+use crate::support::{
+    needs_root, seen, skipped,
+    socket::{cookie, move_bytes},
+    wait::wait_for,
+};
 
 /// Flows at one time.
 const FLOWS: usize = 50;
@@ -70,10 +73,7 @@ impl Flows {
 
     /// Sends so many bytes on each.
     fn send(&mut self, bytes: usize) {
-        for (near, far) in &mut self.0 {
-            near.write_all(&vec![7; bytes]).expect("write");
-            far.read_exact(&mut vec![0; bytes]).expect("read");
-        }
+        self.0.iter_mut().for_each(|(near, far)| move_bytes(near, far, bytes));
     }
 
     fn cookies(&self) -> Vec<u64> {

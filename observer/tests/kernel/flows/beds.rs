@@ -6,7 +6,7 @@ use observer::{diagnose::flow::Limit, source::kernel::Options};
 
 use super::{Bed, Ends, Over, Sender, judged};
 use crate::support::{
-    may_run,
+    needs_root,
     observer::load_with,
     runs::{self, right_nearly_always},
     skipped,
@@ -62,9 +62,7 @@ struct Right {
 
 /// Judges a bed.
 fn bed(test: &str, right: &Right, bed: &Bed) {
-    if !may_run(test) {
-        return;
-    }
+    needs_root!(test);
     let there = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").expect("TCP is there");
     let congestion = match bed.sender {
         Sender::Threads(ends) => ends.congestion,

@@ -7,16 +7,14 @@ use serde_json::Value;
 use super::{Running, beds::FULL_PATH};
 use crate::{
     lifecycle::binary,
-    support::{may_run, seen, skipped},
+    support::{needs_root, seen, skipped},
 };
 
 /// A report rests on more than its two ends: at one of them anything may be waiting.
 #[test]
 fn a_report_looks_at_each_connection_many_times() {
     const TEST: &str = "a_report_looks_at_each_connection_many_times";
-    if !may_run(TEST) {
-        return;
-    }
+    needs_root!(TEST);
     if std::env::var_os("OBSERVER_TEST_WHOLE_MACHINE").is_some() {
         return skipped(TEST, "an emulated machine has no time for more than two looks in four seconds");
     }

@@ -22,6 +22,7 @@ pub(crate) mod sockets;
 pub(crate) mod sysctl;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod watchdog;
 pub(crate) mod wire;
 pub(crate) mod workload;
 
@@ -33,13 +34,13 @@ pub(crate) fn skipped(test: &str, reason: &str) {
     let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {reason}\n").as_bytes());
 }
 
-/// True if this test may load programs and make cgroups; else says that it is skipped.
-pub(crate) fn may_run(test: &str) -> bool {
+/// Watches this test, if it may load programs and make cgroups; else says that it is skipped.
+pub(crate) fn may_run(test: &str) -> Option<watchdog::Watched> {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         skipped(test, "not root");
     }
-    root
+    root.then(|| watchdog::Watched::new(test))
 }
 
 /// Prints a line of numbers that a test has seen; shown with `--nocapture`.
@@ -48,12 +49,10 @@ macro_rules! seen {
 }
 pub(crate) use seen;
 
-/// Returns from a test that needs root and has none.
+/// Returns from a test that needs root and has none; another one is watched from here to its end.
 macro_rules! needs_root {
-    ($name:literal) => {
-        if !$crate::support::may_run($name) {
-            return;
-        }
+    ($name:expr) => {
+        let Some(_watched) = $crate::support::may_run($name) else { return };
     };
 }
 pub(crate) use needs_root;

@@ -18,6 +18,7 @@ pub(crate) fn right_nearly_always(test: &str, mut run: impl FnMut(usize) -> Resu
     let asked = asked();
     let (mut runs, mut all) = (asked.unwrap_or(1), Vec::new());
     while all.len() < runs {
+        super::watchdog::sign();
         match run(runs - all.len()) {
             Ok(right) => all.extend(right),
             Err(reason) => return skipped(test, &reason),

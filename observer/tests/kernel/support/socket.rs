@@ -7,6 +7,8 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
+use super::wait::LIMIT;
+
 /// Loopback, of both versions.
 pub(crate) const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -43,7 +45,11 @@ impl Pair {
     }
 }
 
-fn move_bytes(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
+/// Sends `bytes` from one end of a connection to the other, whatever its buffers hold: they are read while they are written.
+pub(crate) fn move_bytes(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
+    // Should one end fail, the other one does not wait for it for ever.
+    from.set_write_timeout(Some(LIMIT)).expect("a limit");
+    to.set_read_timeout(Some(LIMIT)).expect("a limit");
     std::thread::scope(|scope| {
         scope.spawn(move || from.write_all(&vec![7; bytes]).expect("write"));
         to.read_exact(&mut vec![0; bytes]).expect("read");

@@ -14,7 +14,7 @@ use crate::{
     flows::clients::Client,
     make_recordings::{finish, record},
     support::{
-        may_run, needs_root,
+        needs_root,
         netns::{Netns, counters},
         runs::{self, right_nearly_always},
         seen, skipped,
@@ -205,9 +205,7 @@ fn is_right(bed: &Bed, judged: &Value, other: &Value) -> bool {
 
 /// Judges a bed.
 fn judge(test: &str, bed: &Bed) {
-    if !may_run(test) {
-        return;
-    }
+    needs_root!(test);
     if bed.plain && runs::asked().is_none() && std::env::var_os("OBSERVER_TEST_WHOLE_MACHINE").is_some() {
         return skipped(test, "in a guest it is the same as on the host; OBSERVER_TEST_RUNS=1 runs it");
     }
