@@ -24,7 +24,9 @@ mod tcp;
 mod tcp_closed;
 mod tcp_ended;
 mod tunnel;
+mod tunnel_arrivals;
 mod tunnel_header;
+mod tunnel_sample;
 mod tunnel_work;
 
 /// Flag of a map update: only if the key is new.

@@ -8,27 +8,23 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_probe_read_kernel as read_kernel, generated::bpf_get_prandom_u32},
+    helpers::bpf_probe_read_kernel as read_kernel,
     macros::{btf_tracepoint, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
     programs::BtfTracePointContext,
 };
-use observer_ebpf::abi::tunnel::{
-    BUCKETS, Counted, Device, Entered, Flow, FlowKey, Header, LOSSES, Loss, Next, PLACES, Packets, Watch,
-};
+use observer_ebpf::abi::tunnel::{BUCKETS, Device, Entered, Flow, FlowKey, Header, LOSSES, Loss, Watch};
 
 use super::{
     BPF_NOEXIST,
     tunnel_header::{UDP, digest, parse},
+    tunnel_sample::{COUNTED, ENTRY, Size, add, due, size},
 };
 use crate::kernel::{atomic_add, bits, far_field, field, log2_bucket, now, offsets, pointer, typed_arg};
 
 // Every command creates every map of the object: these have one element unless there is a tunnel.
 #[map(name = "obs_tun_watch")]
 static WATCHED: HashMap<Device, Watch> = HashMap::with_max_entries(1, 0);
-
-#[map(name = "obs_tun_counted")]
-static COUNTED: HashMap<Device, Counted> = HashMap::with_max_entries(1, 0);
 
 /// Inner flows, the least recently seen forgotten.
 #[map(name = "obs_tun_flows")]
@@ -46,15 +42,6 @@ static HINTS: Array<u32> = Array::with_max_entries(HINT_SLOTS, 0);
 #[map(name = "obs_tun_addr")]
 static ADDRESSED: Array<u32> = Array::with_max_entries(1, 0);
 
-/// One packet in so many is sampled; set by the user side at any time.
-#[map(name = "obs_tun_every")]
-static EVERY: Array<u32> = Array::with_max_entries(1, 0);
-
-/// Packets of this CPU until the next sample: as they are sent, and before and after they are put together. Packets of every
-/// interface are counted down: to find out first which one it is would cost more than all the rest.
-#[map(name = "obs_tun_next")]
-static NEXT: PerCpuArray<Next> = PerCpuArray::with_max_entries(PLACES, 0);
-
 /// A new flow is built here: it is too large for the stack.
 #[map(name = "obs_tun_room")]
 static ROOM: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
@@ -64,10 +51,6 @@ static LOST: Array<u64> = Array::with_max_entries(LOSSES, 0);
 
 /// A power of two.
 const HINT_SLOTS: u32 = 4096;
-
-const ENTRY: u32 = 0;
-const ARRIVAL: u32 = 1;
-const RECEIPT: u32 = 2;
 
 /// A packet that has not left a tunnel by then has been dropped there.
 const LONGEST_NS: u64 = 1_000_000_000;
@@ -150,93 +133,6 @@ fn hint(key: u64, value: u32) {
 fn forget(key: u64) {
     let _ = ENTERED.remove(key);
     hint(key, 0);
-}
-
-/// `net:napi_gro_receive_entry(skb)`: a packet before it is put together with others.
-#[btf_tracepoint(function = "napi_gro_receive_entry")]
-fn obs_tun_arrive(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: as above.
-    let skb = unsafe { typed_arg(ctx.as_ptr(), 0) };
-    received(skb, ARRIVAL);
-    0
-}
-
-/// `net:netif_receive_skb(skb)`: a packet as the protocols get it.
-#[btf_tracepoint(function = "netif_receive_skb")]
-fn obs_tun_receive(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: as above.
-    let skb = unsafe { typed_arg(ctx.as_ptr(), 0) };
-    received(skb, RECEIPT);
-    0
-}
-
-#[inline(always)]
-fn received(skb: *const c_void, place: u32) {
-    if !due(place) {
-        return;
-    }
-    let Some(dev) = pointer(skb, &offsets::SKB_DEV) else { return };
-    let Some(counted) = COUNTED.get_ptr_mut(device(dev)) else { return };
-    let size = size(skb);
-    // SAFETY: the map gave the pointer.
-    unsafe {
-        let to = if place == ARRIVAL { &raw mut (*counted).arrived } else { &raw mut (*counted).received };
-        add(to, &size);
-    }
-}
-
-/// True once in so many packets of this CPU, at random distances, so that no rhythm of packets is mistaken for their mix.
-#[inline(always)]
-fn due(place: u32) -> bool {
-    let Some(next) = NEXT.get_ptr_mut(place) else { return false };
-    // SAFETY: the map gave the pointer, and the value is of this CPU.
-    unsafe {
-        if (*next).packets > 1 {
-            (*next).packets -= 1;
-            return false;
-        }
-        let every = EVERY.get(0).copied().unwrap_or(1);
-        (*next).packets = if every > 1 { 1 + bpf_get_prandom_u32() % (2 * every - 1) } else { 0 };
-        (*next).samples += 1;
-    }
-    true
-}
-
-/// Sizes of a packet.
-struct Size {
-    bytes: u32,
-    gso_size: u32,
-    segments: u32,
-}
-
-#[inline(always)]
-fn size(skb: *const c_void) -> Size {
-    let head = field::<u64>(skb, &offsets::SKB_HEAD).unwrap_or(0);
-    let data = field::<u64>(skb, &offsets::SKB_DATA).unwrap_or(0);
-    let len = field::<u32>(skb, &offsets::SKB_LEN).unwrap_or(0);
-    let network = u64::from(field::<u16>(skb, &offsets::SKB_NETWORK).unwrap_or(0));
-    let end = u64::from(field::<u32>(skb, &offsets::SKB_END).unwrap_or(0));
-    let info = (head + end) as *const c_void;
-    let gso_size = u32::from(far_field::<u16>(info, &offsets::SHINFO_GSO_SIZE).unwrap_or(0));
-    let segments = u32::from(far_field::<u16>(info, &offsets::SHINFO_GSO_SEGS).unwrap_or(0));
-    // What lies before the network header does not count, be it inside of the packet or cut off already.
-    let bytes = len.wrapping_sub((head + network).wrapping_sub(data) as u32);
-    Size { bytes, gso_size, segments: if gso_size == 0 || segments == 0 { 1 } else { segments } }
-}
-
-/// # Safety
-/// `to` must point into a map value.
-#[inline(always)]
-unsafe fn add(to: *mut Packets, size: &Size) {
-    // SAFETY: the caller vouches for the pointer.
-    unsafe {
-        atomic_add(&raw mut (*to).packets, 1);
-        atomic_add(&raw mut (*to).segments, u64::from(size.segments));
-        atomic_add(&raw mut (*to).bytes, u64::from(size.bytes));
-        if size.gso_size != 0 {
-            atomic_add(&raw mut (*to).large, 1);
-        }
-    }
 }
 
 /// A packet enters a tunnel.
