@@ -61,13 +61,12 @@ pub struct Titles(HashMap<u64, Name>);
 impl Titles {
     pub(super) fn new(network: Option<&Network>) -> Self {
         let all = || network.iter().flat_map(|network| network.namespaces.iter().chain(&network.waiting));
-        let foreign = || all().filter(|n| !n.own).filter_map(|n| Some((n.netns, title(n)?)));
+        let foreign = || all().filter(|n| !n.own).filter_map(|n| Some((n, title(n)?)));
         let mut times: HashMap<Name, u32> = HashMap::from([(OWN.into(), 1)]);
         foreign().for_each(|(_, title)| *times.entry(title).or_default() += 1);
-        let is_one = |title: &Name| times.get(title) == Some(&1) && !title.as_str().bytes().all(|b| b.is_ascii_digit());
-        let told = foreign().map(|(netns, title)| {
-            let title = if is_one(&title) { title } else { Name::from(format!("{title} ({netns})")) };
-            (netns, title)
+        let told = foreign().map(|(n, title)| {
+            let stands = times.get(&title) == Some(&1) && !misleads(n);
+            (n.netns, if stands { title } else { Name::from(format!("{title} ({})", n.netns)) })
         });
         Self(all().filter(|n| n.own).map(|n| (n.netns, OWN.into())).chain(told).collect())
     }
@@ -92,6 +91,13 @@ impl Titles {
 pub(super) fn title(namespace: &Namespace) -> Option<Name> {
     let process = || namespace.process.as_ref().map(|p| Name::from(format!("{} (pid {})", p.comm, p.pid)));
     namespace.names.first().cloned().or_else(process)
+}
+
+/// True if what a namespace is called by was chosen such that it looks like what another one is called: a bare number, or
+/// words with something in brackets behind.
+fn misleads(namespace: &Namespace) -> bool {
+    let chosen = namespace.names.first().or_else(|| namespace.process.as_ref().map(|process| &process.comm));
+    chosen.is_some_and(|name| name.as_str().contains('(') || name.as_str().bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// All namespaces, those with the most segments and packets first.
@@ -186,10 +192,19 @@ mod tests {
     fn a_name_that_others_have_does_not_stand_alone() {
         let called = |netns, name: &str| Namespace { netns, names: vec![name.into()], ..Namespace::default() };
         let own = Namespace { netns: 1, own: true, ..Namespace::default() };
-        let namespaces = vec![own, called(20, "a"), called(30, "a"), called(40, "own"), called(50, "1")];
+        let process = Some(Owner { pid: 7, comm: "b (60".into(), cgroup: None });
+        let namespaces = vec![
+            own,
+            called(20, "a"),
+            called(30, "a"),
+            called(40, "own"),
+            called(50, "1"),
+            called(60, "a (20)"),
+            Namespace { netns: 70, process, ..Namespace::default() },
+        ];
         let titles = Titles::new(Some(&Network { namespaces, ..Network::default() }));
-        let all = [1, 20, 30, 40, 50].map(|n| titles.of(n));
-        assert_eq!(all, ["own", "a (20)", "a (30)", "own (40)", "1 (50)"]);
+        let all = [1, 20, 30, 40, 50, 60, 70].map(|n| titles.of(n));
+        assert_eq!(all, ["own", "a (20)", "a (30)", "own (40)", "1 (50)", "a (20) (60)", "b (60 (pid 7) (70)"]);
         assert_eq!(titles.with_inode(30), "a (30)");
     }
 
