@@ -4,6 +4,7 @@ use super::again::again;
 use super::outcome::Outcome;
 use super::rooms::{GUEST_TIME, ROOMS, Room, SILENCE, SLOW_DISK, TEST_TIME, V1_ALONE};
 use super::shown::Quiet;
+use super::tracefs::Tracefs;
 use super::{Built, Lane, Only};
 use crate::setup::{apt, measure};
 use crate::vm::{self, Disk, Ending, Guest};
@@ -78,6 +79,7 @@ fn kernel(built: &Built) -> Result<Outcome> {
         return Ok(Outcome::skipped(&format!("{error:#}")));
     }
     measure::get();
+    let _traces = Tracefs::mounted();
     let tests = ["--test", "kernel"];
     let first = cargo_test(&tests, &["--test-threads=1"])?;
     again(first, &kernel_tests(program, &[])?, |open| {

@@ -5,6 +5,7 @@ mod lanes;
 mod outcome;
 mod rooms;
 mod shown;
+mod tracefs;
 
 use crate::{ebpf, exec, paths};
 use anyhow::Result;
