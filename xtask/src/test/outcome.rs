@@ -21,7 +21,7 @@ pub(super) struct Outcome {
     pub(super) ended: BTreeSet<String>,
     /// What the failed tests said, and those that were stuck.
     pub(super) said: String,
-    /// True if a test program was gone before its closing line.
+    /// True if a test program, or what it runs in, was gone before the closing line.
     pub(super) cut_off: bool,
 }
 
@@ -49,7 +49,7 @@ impl Outcome {
         }
         reader.count_passed();
         let mut outcome = reader.outcome;
-        outcome.cut_off = reader.is_open && ending.is_some();
+        outcome.cut_off = !reader.is_closed && ending.is_some();
         if let Some(ending) = ending
             && (outcome.failed.is_empty() || outcome.cut_off)
         {
@@ -75,8 +75,8 @@ struct Reader {
     passed_tests: Vec<String>,
     /// The test whose verdict has not come yet.
     running: Option<String>,
-    /// True between the first line of a program and the closing one.
-    is_open: bool,
+    /// True after the closing line of a program, until the next one begins.
+    is_closed: bool,
 }
 
 impl Reader {
@@ -84,7 +84,7 @@ impl Reader {
         if let Some(totals) = line.strip_prefix("test result: ") {
             self.result(totals);
         } else if line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
-            self.is_open = true;
+            self.is_closed = false;
         } else if line == "failures:" {
             self.failures = Some(Vec::new());
             self.said = None;
@@ -162,7 +162,7 @@ impl Reader {
         self.skipped_tests.clear();
         self.passed_tests.clear();
         self.running = None;
-        self.is_open = false;
+        self.is_closed = true;
     }
 }
 
@@ -254,6 +254,7 @@ mod tests {
         assert_eq!(outcome.failed, ["exit code 101, in the middle of b"]);
         assert_eq!(outcome.said, "STUCK b: no sign of it\n");
         assert!(!Outcome::read(OUTPUT, Some("exit status: 101".to_owned())).cut_off);
+        assert!(Outcome::read("", Some("the guest died".to_owned())).cut_off, "it did not even boot");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
-    sync::{Mutex, MutexGuard, Once, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError},
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
@@ -29,9 +29,9 @@ struct State {
     panics: Vec<String>,
 }
 
-static STATE: Mutex<Option<State>> = Mutex::new(None);
+static STATE: LazyLock<Mutex<State>> = LazyLock::new(Mutex::default);
 
-fn state() -> MutexGuard<'static, Option<State>> {
+fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -51,17 +51,19 @@ impl Watched {
         });
         let now = Instant::now();
         let running = Running { name: name.to_owned(), begun: now, sign: now };
-        state().get_or_insert_default().running.insert(thread::current().id(), running);
+        state().running.insert(thread::current().id(), running);
         Self
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut state = state();
-        let state = state.get_or_insert_default();
-        state.panics.clear();
-        if let Some(Running { name, begun, .. }) = state.running.remove(&thread::current().id()) {
+        let ended = {
+            let mut state = state();
+            state.panics.clear();
+            state.running.remove(&thread::current().id())
+        };
+        if let Some(Running { name, begun, .. }) = ended {
             seen!("{name} took {:.1} s", begun.elapsed().as_secs_f64());
         }
     }
@@ -69,7 +71,7 @@ impl Drop for Watched {
 
 /// The test of this thread goes on: it was to do something many times.
 pub(crate) fn sign() {
-    if let Some(running) = state().get_or_insert_default().running.get_mut(&thread::current().id()) {
+    if let Some(running) = state().running.get_mut(&thread::current().id()) {
         running.sign = Instant::now();
     }
 }
@@ -78,7 +80,7 @@ pub(crate) fn sign() {
 fn remember_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        state().get_or_insert_default().panics.push(panic.to_string());
+        state().panics.push(panic.to_string());
         usual(panic);
     }));
 }
@@ -86,23 +88,23 @@ fn remember_panics() {
 fn watch(limit: Duration) {
     loop {
         thread::sleep(Duration::from_secs(1));
-        let mut stuck = String::new();
-        if let Some(State { running, panics }) = &*state()
-            && let Some(Running { name, .. }) = running.values().find(|test| test.sign.elapsed() > limit)
-        {
-            let _ = writeln!(stuck, "\nSTUCK {name}: no sign of it for {} s", limit.as_secs());
-            for line in panics.iter().flat_map(|panic| panic.lines()) {
-                let _ = writeln!(stuck, "STUCK panic: {line}");
-            }
-        }
-        if !stuck.is_empty() {
-            threads(std::process::id(), &mut stuck);
-            // Past the harness, which would keep it.
-            let _ = std::io::stderr().write_all(stuck.as_bytes());
-            // SAFETY: _exit has no preconditions. What the test started ends when its pipe does.
-            unsafe { libc::_exit(101) };
-        }
+        let Some(mut said) = stuck(&state(), limit) else { continue };
+        threads(std::process::id(), &mut said);
+        // Past the harness, which would keep it.
+        let _ = std::io::stderr().write_all(said.as_bytes());
+        // SAFETY: _exit has no preconditions. What the test started ends when its pipe does.
+        unsafe { libc::_exit(101) };
     }
+}
+
+/// Names a test that has given no sign for so long, with the panics.
+fn stuck(state: &State, limit: Duration) -> Option<String> {
+    let test = state.running.values().find(|test| test.sign.elapsed() > limit)?;
+    let mut said = format!("\nSTUCK {}: no sign of it for {} s\n", test.name, limit.as_secs());
+    for line in state.panics.iter().flat_map(|panic| panic.lines()) {
+        let _ = writeln!(said, "STUCK panic: {line}");
+    }
+    Some(said)
 }
 
 /// Says of each thread of a process, and of the processes that it started, where in the kernel it is.
